@@ -1,0 +1,160 @@
+"""The events: typed, frozen records of what happened, and the journal's schema.
+
+`Run` creates them, the journal keeps them, backends receive them. On disk an event is a MessagePack array that begins
+with the event's tag, then its fields in the order below (https://msgpack.org, via msgspec's `array_like`). Fields may
+be added at the end with a default; none is ever removed, reordered or given another meaning.
+
+Times are nanoseconds since the epoch. Steps are exact: an `int`, or a decimal as text (`"0.25"`), never a binary
+fraction. Metric values are 64-bit floats, NaN and infinities included.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias, Union
+
+import msgspec
+
+Scalar: TypeAlias = Union[str, int, float, bool, None]
+Step: TypeAlias = Union[int, str]
+Status: TypeAlias = Literal["running", "finished", "failed", "killed", "pruned"]
+
+SCHEMA: Final = 1
+"""Version of this schema; written in every segment's first event."""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, kw_only=False):
+    """What every event carries: the run it belongs to (empty for the writer's own events) and when it happened."""
+
+    run: str
+    time: int
+
+
+class WriterStarted(Event, frozen=True, array_like=True, tag=1):
+    """First event of every segment: which process writes this journal, and where its events are to go."""
+
+    writer: str
+    pid: int
+    pid_started: float
+    host: str
+    boot: str
+    version: str
+    backends: list[str]
+    schema: int = SCHEMA
+
+
+class RunStarted(Event, frozen=True, array_like=True, tag=2):
+    """A run begins, or goes on (`resumed`). Only the writer that started a run may end it."""
+
+    name: str
+    project: str
+    parent: str | None = None
+    integration: str | None = None
+    environment: dict[str, Any] = {}
+    code: dict[str, Any] = {}
+    resumed: bool = False
+
+
+class ParamsLogged(Event, frozen=True, array_like=True, tag=3):
+    """Hyperparameters under flat dotted keys. A key that comes again replaces the value; both stay retrievable."""
+
+    params: dict[str, Scalar]
+
+
+class MetricsLogged(Event, frozen=True, array_like=True, tag=4):
+    """One point of one or more series, all at the same step."""
+
+    step: Step
+    values: dict[str, float]
+
+
+class TagsSet(Event, frozen=True, array_like=True, tag=5):
+    """Free text labels; a later value replaces an earlier one."""
+
+    tags: dict[str, str]
+
+
+class DatasetLogged(Event, frozen=True, array_like=True, tag=6):
+    """A dataset in a role (`train`, `validation`, `test`, `predict`), described by `autotrack.provenance.dataset`."""
+
+    role: str
+    name: str
+    record: dict[str, Any]
+
+
+class ModelLogged(Event, frozen=True, array_like=True, tag=7):
+    """Saved weights.
+
+    Either `digest` names a blob in a safe format, or `snapshot` names a spooled snapshot that the forwarder converts
+    into one before any backend sees the event, or `problem` says why nothing was kept.
+    """
+
+    name: str
+    format: str
+    digest: str | None = None
+    bytes: int | None = None
+    step: Step | None = None
+    snapshot: str | None = None
+    signature: dict[str, Any] | None = None
+    problem: str | None = None
+
+
+class ArtifactLogged(Event, frozen=True, array_like=True, tag=8):
+    """Any other file of a run, kept as a blob under its SHA-256."""
+
+    name: str
+    digest: str
+    bytes: int
+    media_type: str = "application/octet-stream"
+
+
+class NoteLogged(Event, frozen=True, array_like=True, tag=9):
+    """Something that the record lacks or that was changed, counted: never lossy in silence."""
+
+    what: str
+    count: int
+    why: str
+
+
+class RunEnded(Event, frozen=True, array_like=True, tag=10):
+    """The run's outcome. `error` is `{type, message, traceback}` when there was one."""
+
+    status: Status
+    error: dict[str, str] | None = None
+
+
+class WriterEnded(Event, frozen=True, array_like=True, tag=11):
+    """The writing process closed its journal in order."""
+
+
+AnyEvent: TypeAlias = Union[
+    WriterStarted,
+    RunStarted,
+    ParamsLogged,
+    MetricsLogged,
+    TagsSet,
+    DatasetLogged,
+    ModelLogged,
+    ArtifactLogged,
+    NoteLogged,
+    RunEnded,
+    WriterEnded,
+]
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(AnyEvent).decode
+
+METRICS_TAG: Final = 4
+"""`MetricsLogged` is encoded on the hot path as the plain tuple `(METRICS_TAG, run, time, step, values)`."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """An event as a backend receives it.
+
+    `(writer, sequence)` identifies it for ever: a backend that sees the same pair again must not count it twice.
+    `position` is where its journal goes on after it; positions grow in the order of delivery.
+    """
+
+    writer: str
+    sequence: int
+    position: int
+    event: AnyEvent

@@ -1,0 +1,200 @@
+"""The settings: the only reader of `AUTOTRACK_*`.
+
+Each is one field of `Settings`; its environment variable, its parser and its line in `autotrack doctor` and in
+`docs/settings.md` are derived from it. Argument beats environment beats default, and each value remembers which of
+the three it came from. A value that cannot be read never stops anything: one warning names the variable, what it held
+and what it accepts, and the default holds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from autotrack import guard
+from autotrack.errors import UsageError
+
+Origin: TypeAlias = Literal["argument", "environment", "default"]
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def _flag(text: str) -> bool:
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise UsageError("use 1 or 0")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise UsageError("use a number of seconds, such as 30") from None
+    if not 0 <= value < float("inf"):
+        raise UsageError("use a number of seconds that is not negative")
+    return value
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        word = text.strip().lower()
+        if word not in words:
+            raise UsageError("use one of " + ", ".join(words))
+        return word
+
+    return parse
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise UsageError("use a text that is not empty")
+    return text.strip()
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text)).expanduser().absolute()
+
+
+def _setting(default: Any, parse: Callable[[str], Any], meaning: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its effective value; `origins` tells where each came from."""
+
+    enabled: bool | None = _setting(
+        None, _flag, "1: entry-point hooks act without enable(); 0: everything is off, at no cost"
+    )
+    backends: tuple[str, ...] = _setting(("local",), _names, "where runs go: a comma list of backends")
+    home: Path | None = _setting(
+        None, _path, "folder of journals, store and blobs; default: nearest .autotrack upwards, else at the git root"
+    )
+    project: str | None = _setting(None, _text, "name of the project; default: name of the git root or working folder")
+    integrations: tuple[str, ...] | None = _setting(None, _names, "the only integrations to use; default: all")
+    disabled_integrations: tuple[str, ...] = _setting((), _names, "integrations to leave alone")
+    models: str = _setting("final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all")
+    datasets: bool = _setting(True, _flag, "whether datasets are described: on or off")
+    keep: str = _setting(
+        "auto", _choice("auto", "all"), "auto: with remote backends alone, journals go once delivered; all: nothing goes"
+    )
+    forwarder: str = _setting(
+        "process", _choice("process", "off"), "process: deliver from a process of its own; off: journal only, sync later"
+    )
+    exit_timeout: float = _setting(30.0, _seconds, "seconds that a finishing process waits for remote delivery")
+    store_url: str | None = _setting(
+        None, _text, "SQLAlchemy URL of the local store, such as postgresql+psycopg://…; default: SQLite in the home"
+    )
+    quiet: bool = _setting(False, _flag, "1: print nothing into the training's output")
+    strict: bool = _setting(False, _flag, "1: faults of autotrack raise instead of being reported (for tests)")
+    run_id: str | None = _setting(None, _text, "the run that this process belongs to (handed to child processes)")
+    parent_id: str | None = _setting(None, _text, "the run that new runs of this process are children of")
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
+
+    @property
+    def resolved_home(self) -> Path:
+        """The home folder, wherever it was named or found. It need not exist yet."""
+        return self.home or find_home(Path.cwd())
+
+    @property
+    def resolved_project(self) -> str:
+        """The project's name: as set, else that of the git root or working folder."""
+        return self.project or (git_root(Path.cwd()) or Path.cwd()).name or "default"
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`."""
+    return "AUTOTRACK_" + name.upper()
+
+
+def described() -> list[tuple[str, str, Any, str]]:
+    """Every setting as (name, variable, default, meaning), in the order of `Settings`."""
+    return [
+        (item.name, variable(item.name), item.default, item.metadata["meaning"])
+        for item in fields(Settings)
+        if item.metadata
+    ]
+
+
+def load(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings:
+    """Read the settings. `arguments` that are not None win over the environment.
+
+    Raises `UsageError` for an argument that is not a setting: a typo must not vanish.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    known = [item for item in fields(Settings) if item.metadata]
+    unknown = arguments.keys() - {item.name for item in known}
+    if unknown:
+        raise UsageError(
+            f"autotrack has no setting {', '.join(sorted(unknown))}; it has {', '.join(item.name for item in known)}"
+        )
+    for item in known:
+        name, parse = item.name, item.metadata["parse"]
+        origins[name] = "default"
+        given = arguments.get(name)
+        text = environ.get(variable(name))
+        if given is not None:
+            values[name] = _checked_argument(name, given, parse)
+            origins[name] = "argument"
+        elif text is not None and text.strip():
+            try:
+                values[name] = parse(text)
+                origins[name] = "environment"
+            except UsageError as problem:
+                guard.warn_once(
+                    f"setting:{name}", f"{variable(name)}={text!r} is ignored: {problem}; using {item.default!r}"
+                )
+    return Settings(**values, origins=origins)
+
+
+def _checked_argument(name: str, given: Any, parse: Callable[[str], Any]) -> Any:
+    if isinstance(given, str | os.PathLike):
+        text = os.fspath(given)
+    elif isinstance(given, Sequence) and all(isinstance(part, str) for part in given):
+        text = ",".join(given)
+    else:
+        text = str(given)
+    try:
+        return parse(text)
+    except UsageError as problem:
+        raise UsageError(f"{name}={given!r} cannot be used: {problem}") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make a child process read these very settings."""
+    passed = {
+        "AUTOTRACK_HOME": str(settings.resolved_home),
+        "AUTOTRACK_PROJECT": settings.resolved_project,
+        "AUTOTRACK_BACKENDS": ",".join(settings.backends),
+        "AUTOTRACK_KEEP": settings.keep,
+        "AUTOTRACK_EXIT_TIMEOUT": str(settings.exit_timeout),
+    }
+    if settings.store_url:
+        passed["AUTOTRACK_STORE_URL"] = settings.store_url
+    return passed
+
+
+def git_root(start: Path) -> Path | None:
+    """The nearest folder at or above `start` that holds `.git`, or None."""
+    return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)
+
+
+def find_home(start: Path) -> Path:
+    """Where runs live: the nearest `.autotrack/` at or above `start`, else at the git root, else in `start`."""
+    for folder in (start, *start.parents):
+        if (folder / ".autotrack").is_dir():
+            return folder / ".autotrack"
+    return (git_root(start) or start) / ".autotrack"
