@@ -10,12 +10,12 @@ fraction. Metric values are 64-bit floats, NaN and infinities included.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias, Union
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-Scalar: TypeAlias = Union[str, int, float, bool, None]
-Step: TypeAlias = Union[int, str]
+Scalar: TypeAlias = str | int | float | bool | None
+Step: TypeAlias = int | str
 Status: TypeAlias = Literal["running", "finished", "failed", "killed", "pruned"]
 
 SCHEMA: Final = 1
@@ -126,19 +126,19 @@ class WriterEnded(Event, frozen=True, array_like=True, tag=11):
     """The writing process closed its journal in order."""
 
 
-AnyEvent: TypeAlias = Union[
-    WriterStarted,
-    RunStarted,
-    ParamsLogged,
-    MetricsLogged,
-    TagsSet,
-    DatasetLogged,
-    ModelLogged,
-    ArtifactLogged,
-    NoteLogged,
-    RunEnded,
-    WriterEnded,
-]
+AnyEvent: TypeAlias = (
+    WriterStarted
+    | RunStarted
+    | ParamsLogged
+    | MetricsLogged
+    | TagsSet
+    | DatasetLogged
+    | ModelLogged
+    | ArtifactLogged
+    | NoteLogged
+    | RunEnded
+    | WriterEnded
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(AnyEvent).decode

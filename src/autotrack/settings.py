@@ -84,13 +84,19 @@ class Settings:
     project: str | None = _setting(None, _text, "name of the project; default: name of the git root or working folder")
     integrations: tuple[str, ...] | None = _setting(None, _names, "the only integrations to use; default: all")
     disabled_integrations: tuple[str, ...] = _setting((), _names, "integrations to leave alone")
-    models: str = _setting("final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all")
+    models: str = _setting(
+        "final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all"
+    )
     datasets: bool = _setting(True, _flag, "whether datasets are described: on or off")
     keep: str = _setting(
-        "auto", _choice("auto", "all"), "auto: with remote backends alone, journals go once delivered; all: nothing goes"
+        "auto",
+        _choice("auto", "all"),
+        "auto: with remote backends alone, journals go once delivered; all: nothing goes",
     )
     forwarder: str = _setting(
-        "process", _choice("process", "off"), "process: deliver from a process of its own; off: journal only, sync later"
+        "process",
+        _choice("process", "off"),
+        "process: deliver from a process of its own; off: journal only, sync later",
     )
     exit_timeout: float = _setting(30.0, _seconds, "seconds that a finishing process waits for remote delivery")
     store_url: str | None = _setting(

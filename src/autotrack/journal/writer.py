@@ -129,9 +129,7 @@ class Writer:
         self._size = 0
         header = encode(self._header)
         self._sequence += 1
-        frame = HEADER.pack(
-            len(header), zlib.crc32(header, self._sequence & 0xFFFFFFFF), self._sequence
-        ) + header
+        frame = HEADER.pack(len(header), zlib.crc32(header, self._sequence & 0xFFFFFFFF), self._sequence) + header
         try:
             self._size = opened.write(frame) or 0
         except OSError:

@@ -1,0 +1,81 @@
+"""Hyperparameters as flat dotted keys with plain values, secrets masked, and stable names for everything else.
+
+Nothing of the user's is changed or kept: mappings are read, never stored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from autotrack.events import Scalar
+
+MASK = "***"
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "secret", "secrets", "credential", "credentials"})
+_SECRET_ENDINGS = (
+    ("api", "key"), ("apikey",), ("access", "key"), ("private", "key"), ("secret", "key"), ("account", "key"),
+    ("auth", "token"), ("access", "token"), ("api", "token"), ("bearer", "token"), ("hub", "token"), ("hf", "token"),
+    ("refresh", "token"), ("session", "token"),
+)  # fmt: skip
+_URL_LOGIN = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def flatten(params: Mapping[Any, Any]) -> dict[str, Scalar]:
+    """Flatten nested mappings to `outer.inner` keys and make every value a scalar or text."""
+    flat: dict[str, Scalar] = {}
+    _into(flat, "", params, ())
+    return flat
+
+
+def _into(flat: dict[str, Scalar], prefix: str, params: Mapping[Any, Any], inside: tuple[int, ...]) -> None:
+    for key, value in params.items():
+        name = f"{prefix}{key}"
+        if is_secret(str(key)) and value is not None and not isinstance(value, bool):
+            flat[name] = MASK
+        elif isinstance(value, Mapping) and value and id(value) not in inside:
+            _into(flat, name + ".", value, (*inside, id(params)))
+        else:
+            flat[name] = scalar(value)
+
+
+def scalar(value: Any) -> Scalar:
+    """One value as a param: plain scalars as they are, functions and classes by name, anything else by its repr."""
+    if value is None or isinstance(value, bool):
+        return value
+    if type(value) in (int, float, str):
+        if isinstance(value, str):
+            return mask_urls(value)
+        return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        try:
+            item = value.item()
+        except Exception:  # a lazy or device array that cannot be read: its repr must do
+            item = None
+        if type(item) in (int, float, bool, str):
+            return scalar(item)
+    if callable(value):
+        name = getattr(value, "__qualname__", None)
+        if name:
+            return f"{getattr(value, '__module__', None) or '?'}.{name}"
+    try:
+        text = str(value) if isinstance(value, str) else repr(value)
+    except Exception:  # a user's repr that raises
+        text = f"<{type(value).__qualname__}>"
+    return mask_urls(_ADDRESS.sub("", text))
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key names a secret by its words: `api_key`, `hubToken`, `db_password`; `num_cls_token` is none."""
+    words = tuple(word.lower() for word in _WORDS.findall(key))
+    if _SECRET_WORDS.intersection(words) or words == ("token",):
+        return True
+    return any(words[-len(ending) :] == ending for ending in _SECRET_ENDINGS)
+
+
+def mask_urls(text: str) -> str:
+    """`text` with the user and password of any URL in it masked."""
+    return _URL_LOGIN.sub(MASK, text) if "://" in text else text

@@ -1,0 +1,213 @@
+"""Run: one training execution, and the only writer of events.
+
+User code and integrations call a `Run`; what leaves is encoded events in this process's journal. Nothing here raises
+into training because of a value that cannot be recorded: the value is converted or dropped, with one warning.
+`log_metrics` is the hot path; everything it does not need lives in other methods.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Protocol
+
+from autotrack import guard
+from autotrack.errors import UsageError
+from autotrack.events import (
+    METRICS_TAG,
+    Event,
+    NoteLogged,
+    ParamsLogged,
+    RunEnded,
+    RunStarted,
+    Scalar,
+    Status,
+    Step,
+    TagsSet,
+    encode,
+)
+from autotrack.outcome import error_record, status_of
+
+_PLAIN = frozenset((float, int))
+_time_ns = time.time_ns
+
+
+class Sink(Protocol):
+    """Where a run's events go: the journal's writer, or a stand-in that counts what it cannot keep."""
+
+    def append(self, payload: bytes) -> bool: ...
+
+    def append_event(self, event: Event, *, essential: bool = False) -> bool: ...
+
+
+class Run:
+    """One training execution.
+
+    Steps are exact: integers, or decimals such as `0.25`. Without a step a series goes on at the step after its last.
+    """
+
+    def __init__(
+        self,
+        sink: Callable[[], Sink],
+        *,
+        name: str,
+        project: str,
+        run_id: str | None = None,
+        parent: str | None = None,
+        integration: str | None = None,
+        owner: bool = True,
+        environment: Mapping[str, Any] | None = None,
+        code: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`sink` is asked for the journal at each event, so that a forked child writes to its own."""
+        self.id = run_id or secrets.token_hex(8)
+        self.name = name
+        self.project = project
+        self.parent_id = parent
+        self.status: Status = "running"
+        self._sink = sink
+        self._owner = owner
+        self._keys: tuple[str, ...] = ()
+        self._next_step: dict[str, int] = {}
+        self._highest_step = -1
+        if owner:
+            sink().append_event(
+                RunStarted(
+                    self.id, _time_ns(), name, project, parent, integration, dict(environment or {}), dict(code or {})
+                ),
+                essential=True,
+            )
+
+    def log_metrics(self, metrics: Mapping[str, float], step: Step | float | Decimal | None = None) -> None:
+        """Record one point of each series in `metrics`, all at `step`.
+
+        Values are floats, NaN and infinities included; numpy scalars and 0-d arrays are converted, and what is no
+        number is left out with one warning. When this returns the points survive the death of the process.
+        """
+        try:
+            if type(step) is int and tuple(metrics) == self._keys and _PLAIN.issuperset(map(type, metrics.values())):
+                self._highest_step = max(self._highest_step, step)
+                self._sink().append(encode((METRICS_TAG, self.id, _time_ns(), step, metrics)))
+            else:
+                self._log_metrics_carefully(metrics, step)
+        except Exception as error:
+            guard.report("log_metrics", error)
+
+    def log_metric(self, key: str, value: float, step: Step | float | Decimal | None = None) -> None:
+        """Record one point of one series."""
+        self.log_metrics({key: value}, step)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record hyperparameters. Nested mappings become dotted keys; a key logged again replaces the value."""
+        with guard.guarded("log_params"):
+            from autotrack.provenance.params import flatten
+
+            self._append(ParamsLogged(self.id, _time_ns(), flatten(params)))
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Label the run with free text."""
+        with guard.guarded("set_tags"):
+            self._append(TagsSet(self.id, _time_ns(), {str(key): str(value) for key, value in tags.items()}))
+
+    def note(self, what: str, why: str, count: int = 1) -> None:
+        """Say in the record that something is missing from it, or was changed."""
+        with guard.guarded("note"):
+            self._append(NoteLogged(self.id, _time_ns(), what, count, why))
+
+    def end(self, status: Status = "finished", error: BaseException | None = None) -> None:
+        """End the run. Only its owner can; a second end is ignored."""
+        with guard.guarded("end"):
+            if not self._owner or self.status != "running":
+                return
+            if status == "running":
+                raise UsageError("a run ends as finished, failed, killed or pruned")
+            self.status = status
+            self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(status_of(error), error)
+
+    def _append(self, event: Event, *, essential: bool = False) -> None:
+        self._sink().append_event(event, essential=essential)
+
+    def _log_metrics_carefully(self, metrics: Mapping[str, Any], step: Any) -> None:
+        values: dict[str, float] = {}
+        for key, value in metrics.items():
+            name = key if type(key) is str else str(key)
+            number = as_number(value)
+            if number is None:
+                if guard.warn_once(f"metric:{self.id}:{name}", f"metric {name!r} is not a number and is left out"):
+                    self.note(f"metric {name}", f"a {type(value).__name__} is not a number")
+            else:
+                values[name] = number
+        if not values:
+            return
+        if len(values) == len(metrics):
+            self._keys = tuple(values)
+        if step is None:
+            for at, part in self._by_next_step(values).items():
+                self._sink().append(encode((METRICS_TAG, self.id, _time_ns(), at, part)))
+            return
+        exact = exact_step(step)
+        if isinstance(exact, int) and exact > self._highest_step:
+            self._highest_step = exact
+        self._sink().append(encode((METRICS_TAG, self.id, _time_ns(), exact, values)))
+
+    def _by_next_step(self, values: dict[str, float]) -> dict[int, dict[str, float]]:
+        parts: dict[int, dict[str, float]] = {}
+        for key, value in values.items():
+            at = max(self._next_step.get(key, 0), self._highest_step + 1)
+            self._next_step[key] = at + 1
+            parts.setdefault(at, {})[key] = value
+        return parts
+
+
+def as_number(value: Any) -> float | None:
+    """`value` as an exact number, or None where it is none: text, None, a list, an array of more than one element."""
+    kind = type(value)
+    if kind is float:
+        return float(value)
+    if kind is bool or isinstance(value, int):
+        number = int(value)
+        return number if -(2**63) <= number < 2**63 else float(number)
+    if isinstance(value, str | bytes | list | tuple | dict | set) or value is None:
+        return None
+    if getattr(value, "shape", ()) not in ((), (1,)):
+        return None
+    try:
+        item = value.item() if hasattr(value, "item") else value
+        return float(item)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def exact_step(step: Any) -> Step:
+    """`step` as the journal keeps it: an integer, or a decimal as text.
+
+    Raises `UsageError` for what is no finite number within 64 bits.
+    """
+    if isinstance(step, str) or not hasattr(step, "__float__") and not hasattr(step, "__index__"):
+        raise UsageError(f"step={step!r} is not a number; use an integer or a decimal such as 0.25")
+    if hasattr(step, "__index__"):
+        number = step.__index__()
+    else:
+        decimal = step if isinstance(step, Decimal) else Decimal(repr(float(step)))
+        if not decimal.is_finite():
+            raise UsageError(f"step={step!r} is not finite")
+        if decimal != decimal.to_integral_value():
+            return format(decimal.normalize(), "f")
+        number = int(decimal)
+    if not -(2**63) <= number < 2**63:
+        raise UsageError(f"step={step!r} does not fit 64 bits")
+    return int(number)
+
+
+__all__ = ["Run", "Scalar", "Sink", "as_number", "exact_step"]
