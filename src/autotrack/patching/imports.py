@@ -1,0 +1,89 @@
+"""Waiting for a product to be imported: a hook runs once its module is there whole, and never makes an import fail.
+
+One finder stands first on `sys.meta_path`. It finds nothing itself: for a module that is awaited it asks the finders
+behind it and has the loader they give call us after it has executed the module.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from autotrack import guard
+
+Hook = Callable[[ModuleType], None]
+
+
+class _Finder:
+    def __init__(self) -> None:
+        self.awaited: dict[str, list[Hook]] = {}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        run_ready()
+        if name not in self.awaited:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    _call_after(spec.loader)
+                return spec
+        return None
+
+
+_finder = _Finder()
+
+
+def when_imported(name: str, hook: Hook) -> None:
+    """Call `hook(module)` once `name` has been fully imported: now, if it is; never, if it never is."""
+    _finder.awaited.setdefault(name, []).append(hook)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+    run_ready()
+
+
+def forget() -> None:
+    """Await nothing any more and leave `sys.meta_path` as it was."""
+    _finder.awaited.clear()
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)  # type: ignore[arg-type]
+
+
+def run_ready() -> None:
+    """Run the hooks of awaited modules that have become whole, such as one that was half imported when awaited."""
+    for name in list(_finder.awaited):
+        module = sys.modules.get(name)
+        if module is None or getattr(getattr(module, "__spec__", None), "_initializing", False):
+            continue
+        for hook in _finder.awaited.pop(name, ()):
+            with guard.guarded(f"hook of {name}"):
+                hook(module)
+
+
+def _call_after(loader: object) -> None:
+    execute = getattr(loader, "exec_module", None)
+    if execute is None:
+        return
+
+    def exec_module(module: ModuleType) -> None:
+        try:
+            del loader.exec_module  # type: ignore[attr-defined]
+        except AttributeError:
+            pass
+        execute(module)
+        spec = module.__spec__
+        if spec is not None and module.__name__ in _finder.awaited:
+            for hook in _finder.awaited.pop(module.__name__):
+                with guard.guarded(f"hook of {module.__name__}"):
+                    hook(module)
+
+    try:
+        loader.exec_module = exec_module  # type: ignore[attr-defined]
+    except AttributeError:  # a loader without a __dict__: the next import finds the module whole
+        pass
