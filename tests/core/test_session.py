@@ -1,0 +1,80 @@
+"""A script that owns its run: recorded where AUTOTRACK_HOME says, with the true outcome, whatever the folder is like."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from autotrack.events import MetricsLogged, RunEnded
+from autotrack.journal.closing import close_dead
+from autotrack.journal.reader import Journal, journals
+
+HEAD = "from autotrack.session import start_run, current_run\nimport os, sys\n"
+
+
+def run(code: str, home: Path, **environ: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", HEAD + code],
+        env={**os.environ, "AUTOTRACK_HOME": str(home), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def events(home: Path) -> list:
+    for folder in journals(home):
+        close_dead(folder)
+    return [record.event for folder in journals(home) for record in Journal(folder).records(final=True)]
+
+
+def statuses(home: Path) -> list[str]:
+    return [event.status for event in events(home) if isinstance(event, RunEnded)]
+
+
+def test_a_with_block_is_one_run(tmp_path: Path) -> None:
+    done = run(
+        "with start_run('a') as r:\n    assert current_run() is r\n    r.log_metric('m', 1.5, step=2)\n", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr == f"autotrack: recording to {tmp_path}\n"
+    assert statuses(tmp_path) == ["finished"]
+    assert [(e.step, e.values) for e in events(tmp_path) if isinstance(e, MetricsLogged)] == [(2, {"m": 1.5})]
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
+def test_statuses_are_true(tmp_path: Path) -> None:
+    for code in ("1/0", "sys.exit(3)", "os._exit(0)", "os.kill(os.getpid(), 15)", "raise KeyboardInterrupt"):
+        run(f"with start_run():\n    {code}\n", tmp_path)
+    assert sorted(statuses(tmp_path)) == ["failed", "killed", "killed", "killed", "killed"]
+
+
+def test_a_folder_that_cannot_be_made_costs_the_record_and_not_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("with start_run() as r:\n    r.log_metric('m', 1.0)\nprint('trained')", tmp_path / "file")
+    assert (done.returncode, done.stdout) == (0, "trained\n")
+    assert done.stderr.count("\n") == 1
+    assert "AUTOTRACK_HOME" in done.stderr
+
+
+def test_quiet_prints_nothing(tmp_path: Path) -> None:
+    done = run("with start_run():\n    pass", tmp_path, AUTOTRACK_QUIET="1")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_forked_child_writes_to_its_own_journal(tmp_path: Path) -> None:
+    code = (
+        "with start_run() as r:\n"
+        "    r.log_metric('m', 1.0, step=0)\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        r.log_metric('m', 2.0, step=1); os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+    )
+    assert run(code, tmp_path).returncode == 0
+    assert len(journals(tmp_path)) == 2
+    assert statuses(tmp_path) == ["finished"]
+    points = [(e.step, e.values["m"]) for e in events(tmp_path) if isinstance(e, MetricsLogged)]
+    assert sorted(points) == [(0, 1.0), (1, 2.0)]
