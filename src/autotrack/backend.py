@@ -1,0 +1,75 @@
+"""What an author of a backend imports: the contract between the forwarder and the place where events go.
+
+The forwarder gives a backend batches of `Record`s of one journal, in order, already adapted to the limits that the
+backend declares, with every model converted and every blob on disk. The backend answers with the sequence of the last
+record that it now holds. Delivery is at least once: after a crash the same records come again, and `(writer, sequence)`
+says so. A backend never sleeps and never retries: it raises `BackendUnavailable` and the forwarder comes back later, or
+`BackendRejected` and the forwarder finds the record at fault and sets it aside in the dead-letter file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from autotrack.errors import BackendRejected, BackendUnavailable
+from autotrack.events import Record
+from autotrack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a backend can carry, as data; None means without limit.
+
+    Lengths are in characters. `key_characters` is a regular expression class of what a key may hold (`[\\w./ :-]`).
+    """
+
+    key_length: int | None = None
+    key_characters: str | None = None
+    param_length: int | None = None
+    tag_length: int | None = None
+    changed_params: bool = True
+    """Whether a param that is logged again with another value replaces the first."""
+    integer_steps: bool = False
+    """Whether steps must be integers: fractional ones are then rounded down, and told."""
+    infinities: bool = True
+    """Whether infinite metric values are carried as they are."""
+
+
+@dataclass
+class BackendContext:
+    """What the forwarder lends to a backend while it is open."""
+
+    home: Path
+    settings: Settings
+    state: MutableMapping[str, Any] = field(default_factory=dict)
+    """Kept with the cursor as JSON: what the backend must know again after a restart, such as its own ids of runs."""
+    note: Callable[[str, str, str], None] = lambda run, what, why: None
+    """`note(run, what, why)`: count something that this backend could not carry for this run."""
+
+    def blob(self, digest: str) -> Path:
+        """Where the file with this SHA-256 lies."""
+        return self.home / "blobs" / digest[:2] / digest
+
+
+class Backend(Protocol):
+    """A place where events go. Made without arguments by the forwarder, in a thread of its own."""
+
+    limits: Limits
+
+    def open(self, context: BackendContext) -> None:
+        """Get ready. Raises `BackendUnavailable` if that must be tried again, `UsageError` if it never can work."""
+
+    def resume(self, writer: str) -> int | None:
+        """The position up to which this backend itself knows to hold the journal, or None if it keeps no such cursor."""
+
+    def deliver(self, batch: Sequence[Record]) -> int:
+        """Take records of one journal, in order; return the sequence of the last one that is now held."""
+
+    def close(self) -> None:
+        """Let go of connections. Nothing is delivered any more."""
+
+
+__all__ = ["Backend", "BackendContext", "BackendRejected", "BackendUnavailable", "Limits", "Record"]
