@@ -1,6 +1,47 @@
 """autotrack: instrument once, send anywhere.
 
-This release holds the journal alone: settings, events, the append-only log and its reader.
+    import autotrack
+    autotrack.enable()
+
+records every training of the process: params, metrics, datasets, models and the outcome, on an embedded local store and
+on any other configured backend. Importing this module is light: no framework, no database and no tracking SDK comes in.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autotrack.session import current_run, disable, enable, start_run
+
+if TYPE_CHECKING:
+    from autotrack.run import Run
+
 __version__ = "0.1.0.dev0"
+
+
+def runs(project: str | None = None, *, status: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
+    """Runs of the local store, newest first, each with `id name project status started_at parent_id` and more."""
+    from autotrack.reading import open_store
+
+    return open_store().runs(project=project, status=status, limit=limit)
+
+
+def get_run(reference: str) -> dict[str, Any]:
+    """The whole record of one run, by its id, an unambiguous beginning of it, or its name.
+
+    Raises `autotrack.errors.RunNotFound` where none or several fit.
+    """
+    from autotrack.reading import open_store
+
+    return open_store().run(reference)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Run":
+        from autotrack.run import Run
+
+        return Run
+    raise AttributeError(f"module 'autotrack' has no attribute {name!r}")
+
+
+__all__ = ["Run", "__version__", "current_run", "disable", "enable", "get_run", "runs", "start_run"]

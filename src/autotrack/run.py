@@ -7,10 +7,12 @@ into training because of a value that cannot be recorded: the value is converted
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -18,6 +20,7 @@ from autotrack import guard
 from autotrack.errors import UsageError
 from autotrack.events import (
     METRICS_TAG,
+    DatasetLogged,
     Event,
     NoteLogged,
     ParamsLogged,
@@ -37,6 +40,9 @@ _time_ns = time.time_ns
 
 class Sink(Protocol):
     """Where a run's events go: the journal's writer, or a stand-in that counts what it cannot keep."""
+
+    home: Path | None
+    """The folder that blobs go to; None where nothing is kept."""
 
     def append(self, payload: bytes) -> bool: ...
 
@@ -68,8 +74,11 @@ class Run:
         self.project = project
         self.parent_id = parent
         self.status: Status = "running"
+        self.on_end: Callable[[], None] | None = None
+        """Called once when the run ends; the session closes its scope so."""
         self._sink = sink
         self._owner = owner
+        self._names: dict[str, int] = {}
         self._keys: tuple[str, ...] = ()
         self._next_step: dict[str, int] = {}
         self._highest_step = -1
@@ -112,6 +121,42 @@ class Run:
         with guard.guarded("set_tags"):
             self._append(TagsSet(self.id, _time_ns(), {str(key): str(value) for key, value in tags.items()}))
 
+    def log_dataset(self, data: Any, role: str = "train", name: str = "data") -> None:
+        """Record which data was used: `role` is `train`, `validation`, `test` or `predict`.
+
+        `data` is looked at as it is now, and neither changed, kept nor consumed. A mapping gives named parts.
+        """
+        with guard.guarded("log_dataset"):
+            from autotrack.provenance.dataset import describe
+
+            self._append(DatasetLogged(self.id, _time_ns(), role, name, describe(data)))
+
+    def log_model(self, model: Any, name: str = "model", *, step: Step | None = None) -> None:
+        """Keep the model's weights in a safe format. One that cannot be saved so is told once, with the reason."""
+        with guard.guarded("log_model"):
+            from autotrack.provenance.keeping import model_event
+
+            event = model_event(self.id, model, self._unique(name), step, self._sink().home)
+            if event.problem:
+                guard.warn_once(f"model:{event.problem}", f"the model {name!r} is not kept: {event.problem}")
+            self._append(event)
+
+    def log_artifact(self, source: str | os.PathLike[str] | bytes, name: str | None = None) -> None:
+        """Keep a file, or bytes under `name`, as it is now."""
+        with guard.guarded("log_artifact"):
+            from autotrack.provenance.keeping import artifact_event
+
+            if isinstance(source, bytes) and not name:
+                raise UsageError("bytes need a name: run.log_artifact(data, 'report.html')")
+            self._append(artifact_event(self.id, source, name, self._sink().home))
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Keep a matplotlib figure (anything with `savefig`) or a plotly one (`write_html`) under `name`."""
+        with guard.guarded("log_figure"):
+            from autotrack.provenance.keeping import drawn
+
+            self.log_artifact(drawn(figure, name), name)
+
     def note(self, what: str, why: str, count: int = 1) -> None:
         """Say in the record that something is missing from it, or was changed."""
         with guard.guarded("note"):
@@ -125,6 +170,8 @@ class Run:
             if status == "running":
                 raise UsageError("a run ends as finished, failed, killed or pruned")
             self.status = status
+            if self.on_end is not None:
+                self.on_end()
             self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
 
     def __enter__(self) -> Run:
@@ -134,6 +181,11 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.end(status_of(error), error)
+
+    def _unique(self, name: str) -> str:
+        """`name`, or `name-2` and so on where this run has used it: a second model does not hide the first."""
+        used = self._names[name] = self._names.get(name, 0) + 1
+        return name if used == 1 else f"{name}-{used}"
 
     def _append(self, event: Event, *, essential: bool = False) -> None:
         self._sink().append_event(event, essential=essential)

@@ -1,49 +1,28 @@
 """The session: the only place that wires the parts of this process together.
 
-Settings enter, with what the user calls; a `Run` on this process's journal leaves. The journal is made at the first run;
-a forked child makes its own. At the end of the process open runs are ended and the journal is closed.
+What the user calls enters, with the settings; runs on this process's journal leave. `enable()` is light: the journal,
+its events and the forwarder are first touched when a run begins. A forked child makes a journal of its own; at the end
+of the process open runs are ended, the journal is closed, and remote delivery is waited for, within bounds.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from autotrack import guard, settings
-from autotrack.events import Event, encode
-from autotrack.journal import liveness
-from autotrack.journal.writer import Writer
-from autotrack.outcome import status_of
 from autotrack.patching import scope
-from autotrack.run import Run
 from autotrack.settings import Settings
 
-VERSION = "0.1.0.dev0"
+if TYPE_CHECKING:
+    from autotrack.forward.start import Forwarder
+    from autotrack.run import Run, Sink
 
-
-class Unwritable:
-    """Stands in for a journal that cannot be made: counts what is lost, so that training goes on."""
-
-    def __init__(self, problem: OSError) -> None:
-        self.lost = 0
-        guard.warn_once(
-            "journal:lost",
-            f"nothing is recorded: {problem}. Point AUTOTRACK_HOME at a folder that can be written",
-        )
-
-    def append(self, payload: bytes) -> bool:
-        self.lost += 1
-        return False
-
-    def append_event(self, event: Event, *, essential: bool = False) -> bool:
-        return self.append(encode(event))
-
-    def close(self) -> None:
-        return None
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JSM_NAMESPACE_RANK")
+"""Where launchers tell a process its rank; the first that is set counts."""
 
 
 class Session:
@@ -51,64 +30,133 @@ class Session:
 
     def __init__(self) -> None:
         self._settings: Settings | None = None
-        self._writer: Writer | Unwritable | None = None
+        self._sink: Sink | None = None
         self._runs: dict[str, Run] = {}
+        self._forwarder: Forwarder | None = None
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._at_exit = False
+        self.enabled = False
 
     @property
     def settings(self) -> Settings:
         if self._settings is None:
-            self.configure()
-        assert self._settings is not None
+            return self.configure()
         return self._settings
 
-    def configure(self, **arguments: Any) -> None:
-        """Read the settings anew; `arguments` win over the environment."""
-        self._settings = loaded = settings.load(**arguments)
+    def configure(self, **arguments: Any) -> Settings:
+        """Read the settings anew; `arguments` win over the environment. Raises `UsageError` for bad ones."""
+        loaded = settings.load(**arguments)
         guard.quiet, guard.strict = loaded.quiet, loaded.strict
+        self._settings = loaded
+        scope.open_run = self.open_automatic_run
+        return loaded
 
-    def writer(self) -> Writer | Unwritable:
+    def sink(self) -> Sink:
         """This process's journal, made when it is first asked for."""
-        if self._writer is None:
-            home = self.settings.resolved_home
-            try:
-                home.mkdir(parents=True, exist_ok=True)
-                ignore = home / ".gitignore"
-                if not ignore.exists():
-                    ignore.write_text("*\n")
-                self._writer = Writer(home / "journals", version=VERSION, backends=self.settings.backends)
-                guard.warn_once("recording", f"recording to {home}")
-            except OSError as problem:
-                self._writer = Unwritable(problem)
-            atexit.register(self.close)
-        return self._writer
+        sink = self._sink
+        if sink is None:
+            with self._lock:
+                sink = self._sink or self._open_journal()
+        return sink
 
     def open_run(self, name: str | None = None, **details: Any) -> Run:
         """Start a run of this process."""
+        from autotrack.provenance.process import code, environment
+        from autotrack.run import Run
+
+        tags, params = details.pop("tags", None), details.pop("params", None)
+        script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
         run = Run(
-            self.writer,
-            name=name or f"run-{time.strftime('%Y%m%d-%H%M%S')}",
+            self.sink,
+            name=name or script or "run",
             project=details.pop("project", None) or self.settings.resolved_project,
             parent=details.pop("parent", None) or self.settings.parent_id,
+            environment=environment(),
+            code=code(),
             **details,
         )
         self._runs[run.id] = run
+        if tags:
+            run.set_tags(tags)
+        if params:
+            run.log_params(params)
+        self._keep_forwarding()
         return run
+
+    def open_automatic_run(self, **details: Any) -> Run | None:
+        """A run for a training call that nobody has opened one for; None where this process records none."""
+        if not self.enabled and not details.pop("explicit", False):
+            return None
+        details.pop("explicit", None)
+        if self.settings.enabled is False or rank() > 0:
+            return None
+        with guard.guarded("session"):
+            around = scope.current()
+            parent = around.run.id if around is not None and around.run is not None else None
+            return self.open_run(**{"parent": parent, **details})
+        return None
 
     def close(self) -> None:
         """End what is open, in order: this process is finishing."""
+        if os.getpid() != self._pid:
+            return
         with guard.guarded("exit"):
-            for run in self._runs.values():
+            for run in list(self._runs.values()):
                 run.end("finished")
             self._runs.clear()
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+            if self._sink is not None:
+                from autotrack.journal.writer import Writer
+
+                if isinstance(self._sink, Writer):
+                    self._sink.close()
+                self._sink = None
+                if self._forwarder is not None:
+                    self._forwarder.wait_for_delivery(self.settings)
+                    self._forwarder = None
 
     def reset_in_child(self) -> None:
-        """In a forked child: the parent's journal and runs are not this process's."""
-        self._writer = None
+        """In a forked child: the parent's journal, runs and forwarder are not this process's."""
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        if self._sink is not None:
+            from autotrack.journal import liveness
+
+            liveness.forget_held()
+        self._sink = self._forwarder = None
         self._runs.clear()
-        liveness.forget_held()
+
+    def _open_journal(self) -> Sink:
+        from autotrack.journal.unwritable import Unwritable
+        from autotrack.journal.writer import Writer
+
+        home = self.settings.resolved_home
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            if not (home / ".gitignore").exists():
+                (home / ".gitignore").write_text("*\n")
+            self._sink = Writer(home / "journals", version=_version(), backends=self.settings.backends)
+            guard.warn_once("recording", f"recording to {home} (see: autotrack ls)")
+        except OSError as problem:
+            self._sink = Unwritable(problem)
+        if not self._at_exit:
+            import atexit
+
+            atexit.register(self.close)
+            self._at_exit = True
+        return self._sink
+
+    def _keep_forwarding(self) -> None:
+        """Have a forwarder for this journal, and another when that one has died."""
+        from autotrack.journal.writer import Writer
+
+        if self.settings.forwarder == "off" or not isinstance(self._sink, Writer):
+            return
+        with guard.guarded("forwarder"):
+            if self._forwarder is None or not self._forwarder.is_alive():
+                from autotrack.forward.start import Forwarder
+
+                self._forwarder = Forwarder.start(self.settings, self._sink.folder)
 
 
 session = Session()
@@ -116,26 +164,78 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=session.reset_in_child)
 
 
-@contextmanager
+def enable(
+    *integrations: str,
+    project: str | None = None,
+    backends: Sequence[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
+    **more: Any,
+) -> None:
+    """Record every training of this process: of all products that are installed, or of the named integrations.
+
+    May come before or after the imports of the products, and again with other arguments. `AUTOTRACK_ENABLED=0` makes
+    it do nothing. Raises `UsageError` for a setting that does not exist or a value that cannot be used, and
+    `PluginError` for an integration that does not exist; nothing else.
+    """
+    if integrations:
+        more["integrations"] = integrations
+    loaded = session.configure(project=project, backends=backends, home=home, **more)
+    if loaded.enabled is False:
+        return
+    from autotrack.plugins import plugins
+
+    plugins.load()
+    plugins.await_products(loaded.integrations, loaded.disabled_integrations)
+    session.enabled = True
+
+
+def disable() -> None:
+    """Stop recording and put every observed attribute back. Runs that are open stay open until they end."""
+    session.enabled = False
+    if "autotrack.plugins" in sys.modules:
+        from autotrack.plugins import plugins
+
+        plugins.remove_all()
+
+
 def start_run(
-    name: str | None = None, *, tags: Mapping[str, Any] | None = None, project: str | None = None
-) -> Iterator[Run]:
-    """Own a run: everything that trains inside the `with` block is recorded in it."""
-    run = session.open_run(name, project=project)
-    if tags:
-        run.set_tags(tags)
-    error: BaseException | None = None
-    try:
-        with scope.container(run):
-            yield run
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        run.end(status_of(error), error)
+    name: str | None = None,
+    *,
+    tags: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    project: str | None = None,
+    parent: str | None = None,
+) -> Run:
+    """Own a run: what trains in this thread until it ends is recorded in it.
+
+    As `with start_run() as run:` it ends with the block, as `failed` where the block raises; otherwise call `run.end()`,
+    or let the end of the process do it. A run that is started inside another is its child.
+    """
+    around = current_run()
+    run = session.open_run(
+        name, tags=tags, params=params, project=project, parent=parent or (around.id if around else None)
+    )
+    opened = scope.enter_container(run)
+    run.on_end = lambda: scope.leave(opened)
+    return run
 
 
 def current_run() -> Run | None:
     """The run that is recorded right now in this thread or task, or None."""
     innermost = scope.current()
     return innermost.run if innermost else None
+
+
+def rank() -> int:
+    """This process's rank in its job; 0 where no launcher says so."""
+    for variable in RANKS:
+        text = os.environ.get(variable, "")
+        if text.isdigit():
+            return int(text)
+    return 0
+
+
+def _version() -> str:
+    from autotrack import __version__
+
+    return __version__

@@ -6,79 +6,102 @@ from pathlib import Path
 
 import pytest
 
-from autotrack.events import RunEnded, RunStarted
-from autotrack.journal.reader import Journal
-from autotrack.journal.writer import Writer
+import autotrack
 from autotrack.patching import scope
-from autotrack.run import Run
+from autotrack.patching.observe import Outcome
+from autotrack.testing import recording
 
 
 @pytest.fixture
-def opened(tmp_path: Path):
-    writer = Writer(tmp_path, version="test", backends=("local",))
-
-    def open_run() -> Run:
-        return Run(lambda: writer, name="name", project="project")
-
-    open_run.folder = writer.folder
-    return open_run
+def recorded(tmp_path: Path):
+    with recording(tmp_path) as recorded:
+        yield recorded
 
 
-def ends(opened) -> list[str]:
-    return [r.event.status for r in Journal(opened.folder).records() if isinstance(r.event, RunEnded)]
+def train(error: BaseException | None = None, inside=lambda: None) -> None:
+    leaf = scope.begin_leaf("test", name="model")
+    if leaf is None:
+        return
+    with leaf:
+        inside()
+        leaf.outcome = Outcome(None, error)
 
 
-def starts(opened) -> int:
-    return sum(isinstance(r.event, RunStarted) for r in Journal(opened.folder).records())
-
-
-def test_a_leaf_inside_a_leaf_is_silent(opened) -> None:
-    with scope.leaf(opened) as outer, scope.leaf(opened) as inner:
-        assert outer is not None
-        assert inner is None
-    assert (starts(opened), ends(opened)) == (1, ["finished"])
+def test_a_leaf_inside_a_leaf_is_silent(recorded) -> None:
+    train(inside=train)
+    (run,) = recorded.runs()
+    assert (run.status, run.ends, run.integration) == ("finished", 1, "test")
     assert scope.current() is None
 
 
-def test_a_leaf_that_fails_ends_its_run_as_failed(opened) -> None:
-    with pytest.raises(ValueError, match="boom"), scope.leaf(opened):
-        raise ValueError("boom")
-    assert ends(opened) == ["failed"]
+def test_a_leaf_that_fails_ends_its_run_as_failed(recorded) -> None:
+    train(ValueError("boom"))
+    (run,) = recorded.runs()
+    assert run.status == "failed"
+    assert run.error["message"] == "boom"
 
 
-def test_a_container_lends_its_run_and_keeps_it_open(opened) -> None:
-    mine = opened()
-    with scope.container(mine):
-        for error in (None, ValueError("boom")):
-            try:
-                with scope.leaf(opened) as run:
-                    assert run is mine
-                    if error:
-                        raise error
-            except ValueError:
-                pass
-    assert (starts(opened), ends(opened)) == (1, [])
+def test_a_container_lends_its_run_and_keeps_it_open(recorded) -> None:
+    with autotrack.start_run("mine"):
+        train()
+        train(ValueError("boom"))
+        (run,) = recorded.runs()
+        assert run.status == "running"
+    (run,) = recorded.runs()
+    assert (run.name, run.status, run.ends) == ("mine", "finished", 1)
 
 
-def test_each_thread_has_its_own_scope(opened) -> None:
+def test_a_run_that_is_started_without_with_owns_too_and_runs_nest(recorded) -> None:
+    outer = autotrack.start_run("outer")
+    inner = autotrack.start_run("inner")
+    assert autotrack.current_run() is inner
+    outer.end()
+    assert autotrack.current_run() is inner
+    inner.end("failed")
+    assert autotrack.current_run() is None
+    assert [(run.name, run.parent, run.status) for run in recorded.runs()] == [
+        ("outer", None, "finished"),
+        ("inner", outer.id, "failed"),
+    ]
+
+
+def test_each_thread_has_its_own_scope_unless_it_is_carried(recorded) -> None:
     seen = []
-    with scope.leaf(opened):
-        thread = threading.Thread(target=lambda: seen.append(scope.is_silent()))
+
+    def in_thread() -> None:
+        scopes = scope.carried()
+
+        def work() -> None:
+            seen.append(scope.is_silent())
+            with scope.resume(scopes):
+                seen.append(scope.is_silent())
+
+        thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-    assert seen == [False]
+
+    train(inside=in_thread)
+    assert seen == [False, True]
+
+
+def test_ranks_above_zero_open_no_run(recorded, monkeypatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    train()
+    assert recorded.runs() == []
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_forked_child_is_silent_only_below_a_scope(opened, inside: bool) -> None:
-    def child_is_silent() -> bool:
+def test_a_forked_child_is_silent_only_below_a_scope(recorded, inside: bool) -> None:
+    answers = []
+
+    def child_is_silent() -> None:
         pid = os.fork()
         if pid == 0:
             os._exit(int(scope.is_silent()))
-        return bool(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        answers.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
     if inside:
-        with scope.leaf(opened):
-            assert child_is_silent()
+        train(inside=child_is_silent)
     else:
-        assert not child_is_silent()
+        child_is_silent()
+    assert answers == [int(inside)]

@@ -9,13 +9,13 @@ from autotrack.events import MetricsLogged, RunEnded
 from autotrack.journal.closing import close_dead
 from autotrack.journal.reader import Journal, journals
 
-HEAD = "from autotrack.session import start_run, current_run\nimport os, sys\n"
+HEAD = "from autotrack import start_run, current_run\nimport os, sys\n"
 
 
 def run(code: str, home: Path, **environ: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", HEAD + code],
-        env={**os.environ, "AUTOTRACK_HOME": str(home), **environ},
+        env={**os.environ, "AUTOTRACK_HOME": str(home), "AUTOTRACK_FORWARDER": "off", **environ},
         capture_output=True,
         text=True,
         timeout=60,
@@ -39,7 +39,7 @@ def test_a_with_block_is_one_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert done.stderr == f"autotrack: recording to {tmp_path}\n"
+    assert done.stderr == f"autotrack: recording to {tmp_path} (see: autotrack ls)\n"
     assert statuses(tmp_path) == ["finished"]
     assert [(e.step, e.values) for e in events(tmp_path) if isinstance(e, MetricsLogged)] == [(2, {"m": 1.5})]
     assert (tmp_path / ".gitignore").read_text() == "*\n"

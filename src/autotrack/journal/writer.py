@@ -36,6 +36,7 @@ class Writer:
         now = time.time_ns()
         self.name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}-{os.getpid()}-{secrets.token_hex(4)}"
         self.folder = journals / self.name
+        self.home: Path | None = journals.parent
         self.pid = os.getpid()
         self.lost = 0
         self._header = WriterStarted(

@@ -77,41 +77,123 @@ class Patch:
         def observed(*args: Any, **kwargs: Any) -> Any:
             if not self.on or guard.is_off(self.part):
                 return original(*args, **kwargs)
-            watching = self._begin(Call(original, args, dict(kwargs)))
+            watching = begin(self._observer, Call(original, args, dict(kwargs)), self.part)
             try:
                 result = original(*args, **kwargs)
             except BaseException as error:
-                self._finish(watching, Outcome(None, error))
+                finish(watching, Outcome(None, error), self.part)
                 raise
-            self._finish(watching, Outcome(result, None))
+            finish(watching, Outcome(result, None), self.part)
             return result
 
         return observed
-
-    def _begin(self, call: Call) -> Generator[None, Outcome, None] | None:
-        try:
-            watching = self._observer(call)
-            next(watching)
-        except StopIteration:
-            return None
-        except Exception as error:
-            guard.report(self.part, error)
-            return None
-        return watching
-
-    def _finish(self, watching: Generator[None, Outcome, None] | None, outcome: Outcome) -> None:
-        if watching is None:
-            return
-        try:
-            watching.send(outcome)
-        except StopIteration:
-            return
-        except Exception as error:
-            guard.report(self.part, error)
-            return
-        watching.close()
 
 
 def observe(owner: Any, name: str, observer: Observer, *, part: str) -> Patch:
     """Observe every call of `owner.name` until the returned patch is removed; faults are told under `part`."""
     return Patch(owner, name, observer, part)
+
+
+class CellPatch:
+    """An observed function inside the closure of another, such as the one that a decorator wraps.
+
+    Every name that was bound to the outer function before, anywhere, sees the observer.
+    """
+
+    def __init__(self, function: Any, variable: str, observer: Observer, part: str) -> None:
+        try:
+            index = function.__code__.co_freevars.index(variable)
+        except (AttributeError, ValueError):
+            raise LookupError(f"{function!r} has no closure over {variable!r}") from None
+        self._cell = function.__closure__[index]
+        self._original = self._cell.cell_contents
+        holder = _Holder(self._original)
+        self._inner = Patch(holder, "function", observer, part)
+        self._wrapper = holder.function
+        self._cell.cell_contents = self._wrapper
+
+    def remove(self) -> None:
+        """Put the original back, unless another tool has replaced it since."""
+        self._inner.on = False
+        if self._cell.cell_contents is self._wrapper:
+            self._cell.cell_contents = self._original
+
+
+class _Holder:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+
+class ContextPatch:
+    """An observed function that returns a context manager: the observer spans the `with` block, not the call."""
+
+    def __init__(self, owner: Any, name: str, observer: Observer, part: str) -> None:
+        self.on = True
+        self.owner, self.name, self.part = owner, name, part
+        self._original = original = getattr(owner, name)
+        self._observer = observer
+
+        @functools.wraps(original)
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            manager = original(*args, **kwargs)
+            if not self.on or guard.is_off(part):
+                return manager
+            return _ObservedBlock(manager, part, observer, Call(original, args, kwargs))
+
+        self._wrapper = observed
+        setattr(owner, name, observed)
+
+    def remove(self) -> None:
+        """Put the original back; under another tool's wrapper, stay there and do nothing."""
+        self.on = False
+        if getattr(self.owner, self.name) is self._wrapper:
+            setattr(self.owner, self.name, self._original)
+
+
+class _ObservedBlock:
+    __slots__ = ("_call", "_manager", "_observer", "_part", "_watching")
+
+    def __init__(self, manager: Any, part: str, observer: Observer, call: Call) -> None:
+        self._manager, self._part, self._observer, self._call = manager, part, observer, call
+        self._watching: Generator[None, Outcome, None] | None = None
+
+    def __enter__(self) -> Any:
+        self._watching = begin(self._observer, self._call, self._part)
+        try:
+            return self._manager.__enter__()
+        except BaseException as error:
+            finish(self._watching, Outcome(None, error), self._part)
+            raise
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> Any:
+        try:
+            return self._manager.__exit__(kind, error, traceback)
+        finally:
+            finish(self._watching, Outcome(None, error), self._part)
+
+
+def begin(observer: Observer, call: Call, part: str) -> Generator[None, Outcome, None] | None:
+    """Run an observer up to its `yield`; None where it does not want to see the outcome, or failed."""
+    try:
+        watching = observer(call)
+        next(watching)
+    except StopIteration:
+        return None
+    except Exception as error:
+        guard.report(part, error)
+        return None
+    return watching
+
+
+def finish(watching: Generator[None, Outcome, None] | None, outcome: Outcome, part: str) -> None:
+    """Tell an observer how the call ended."""
+    if watching is None:
+        return
+    try:
+        watching.send(outcome)
+    except StopIteration:
+        return
+    except Exception as error:
+        guard.report(part, error)
+        return
+    watching.close()

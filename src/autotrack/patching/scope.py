@@ -1,8 +1,9 @@
 """Who owns the run right now.
 
-A container (a study, a trial, the user's `with run`) or a leaf (a training call) opens a scope. The first leaf under a
+A container (a study, a trial, the user's run) or a leaf (a training call) opens a scope. The first leaf under a
 container uses the container's run; a leaf inside a leaf is silent. Scopes ride on a `ContextVar`, which crosses asyncio
-but no thread; what starts threads carries the scope by hand. A forked child of a process with an open scope is silent.
+but no thread; what starts threads carries the scope by hand (`carried`). A forked child of a process with an open scope
+is silent.
 """
 
 from __future__ import annotations
@@ -11,23 +12,87 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal, NamedTuple, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from autotrack.outcome import status_of
-from autotrack.run import Run
+from autotrack import guard
+
+if TYPE_CHECKING:
+    from autotrack.events import Status
+    from autotrack.patching.observe import Outcome
+    from autotrack.run import Run
 
 Kind: TypeAlias = Literal["container", "leaf"]
 
 
 class Scope(NamedTuple):
-    """One open scope: what it is and the run that events inside it belong to."""
+    """One open scope: what it is and the run that events inside it belong to (None: a leaf that is not recorded)."""
 
     kind: Kind
-    run: Run
+    run: Run | None
 
 
 _open: ContextVar[tuple[Scope, ...]] = ContextVar("autotrack_scopes", default=())
 _muted = False
+
+open_run: Callable[..., Run | None] | None = None
+"""How a leaf gets a run of its own; the session puts it here. It answers None where nothing is to be recorded."""
+
+
+class Leaf:
+    """A training call that is being recorded. As a context manager it ends with what `outcome` then says."""
+
+    def __init__(self, run: Run, *, owns: bool) -> None:
+        self.run = run
+        self.owns = owns
+        self.outcome: Outcome | None = None
+        self.status: Status | None = None
+        """Set to end the run with another status than the outcome gives, such as `pruned`."""
+        self._scope = Scope("leaf", run)
+        self._ended = False
+        _open.set((*_open.get(), self._scope))
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Close the scope and, where the run is the leaf's own, end it. A second call is ignored."""
+        if self._ended:
+            return
+        self._ended = True
+        self.leave()
+        if self.owns:
+            from autotrack.outcome import status_of
+
+            self.run.end(self.status or status_of(error), error)
+
+    def leave(self) -> None:
+        """Close the scope alone: the run stays open, as that of a model that is trained in many calls."""
+        _drop(self._scope)
+
+    def __enter__(self) -> Leaf:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(self.outcome.error if self.outcome else None)
+
+
+def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
+    """Begin to record one training call; None where it belongs to another that is already recorded.
+
+    `details` go to the new run: `params`, `tags`, `parent`. Called before the training, in the thread that trains.
+    """
+    if is_silent() or open_run is None:
+        return None
+    around = current()
+    if around is not None and around.run is not None:
+        return Leaf(around.run, owns=False)
+    run = open_run(name=name, integration=integration, **details)
+    return Leaf(run, owns=True) if run is not None else None
+
+
+def rejoin_leaf(run: Run) -> Leaf | None:
+    """Begin another call of the training that `run` records; None where it is silent. Ending it leaves the run open."""
+    return None if is_silent() else Leaf(run, owns=False)
 
 
 def current() -> Scope | None:
@@ -37,48 +102,57 @@ def current() -> Scope | None:
 
 
 def is_silent() -> bool:
-    """Whether a training call that begins now belongs to another that is already recorded."""
+    """Whether a training call that begins now is not to be recorded, since it is part of another."""
     return _muted or any(scope.kind == "leaf" for scope in _open.get())
 
 
+def enter_container(run: Run) -> Scope:
+    """Make `run` the owner of what trains from now on in this thread or task, until `leave`."""
+    scope = Scope("container", run)
+    _open.set((*_open.get(), scope))
+    return scope
+
+
+def leave(scope: Scope) -> None:
+    """Close a scope that `enter_container` opened, wherever it stands."""
+    _drop(scope)
+
+
 @contextmanager
-def container(run: Run) -> Iterator[Run]:
-    """Make `run` the owner of what trains inside. Its end is the caller's business."""
-    token = _open.set((*_open.get(), Scope("container", run)))
+def silence() -> Iterator[None]:
+    """Nothing that trains inside is recorded: for the parts of a training that run in threads of their own."""
+    token = _open.set((*_open.get(), Scope("leaf", None)))
     try:
-        yield run
+        yield
     finally:
         _open.reset(token)
 
 
-@contextmanager
-def leaf(open_run: Callable[[], Run]) -> Iterator[Run | None]:
-    """Record one training call: in the container's run, or in one that `open_run` makes and that ends with the call.
+def carried() -> tuple[Scope, ...]:
+    """The open scopes, to be handed to `resume` in a thread that works for this one."""
+    return _open.get()
 
-    Yields None where the call belongs to another training call and is to stay silent.
-    """
-    if is_silent():
-        yield None
-        return
-    around = current()
-    run = around.run if around else open_run()
-    token = _open.set((*_open.get(), Scope("leaf", run)))
-    error: BaseException | None = None
+
+@contextmanager
+def resume(scopes: tuple[Scope, ...]) -> Iterator[None]:
+    """In another thread: be inside the scopes that `carried` gave."""
+    token = _open.set(scopes)
     try:
-        yield run
-    except BaseException as raised:
-        error = raised
-        raise
+        yield
     finally:
         _open.reset(token)
-        if around is None:
-            run.end(status_of(error), error)
+
+
+def _drop(scope: Scope) -> None:
+    # By identity and from any place: a user may end runs in another order than they were started.
+    _open.set(tuple(item for item in _open.get() if item is not scope))
 
 
 def _in_forked_child() -> None:
     global _muted
-    _muted = bool(_open.get())
+    _muted = _muted or bool(_open.get())
     _open.set(())
+    guard.reset()
 
 
 if hasattr(os, "register_at_fork"):

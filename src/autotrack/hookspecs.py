@@ -1,0 +1,27 @@
+"""The hooks that a plugin may implement (pluggy, project name `autotrack`).
+
+Every hook is a registrar: it is called once, with a function to register what the plugin offers. No hook is called
+while something trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pluggy import HookspecMarker
+
+if TYPE_CHECKING:
+    from autotrack.plugin import BackendPlugin, Integration
+
+hookspec = HookspecMarker("autotrack")
+
+
+@hookspec
+def autotrack_register_integrations(register: Callable[[Integration], None]) -> None:
+    """Call `register(Integration(…))` for each product that the plugin observes."""
+
+
+@hookspec
+def autotrack_register_backends(register: Callable[[BackendPlugin], None]) -> None:
+    """Call `register(BackendPlugin(…))` for each place that the plugin sends events to."""

@@ -1,0 +1,27 @@
+"""Standing in for a journal that cannot be made: training goes on, and what is lost is counted."""
+
+from __future__ import annotations
+
+from autotrack import guard
+from autotrack.events import Event
+
+
+class Unwritable:
+    """Takes events and keeps none of them."""
+
+    def __init__(self, problem: OSError) -> None:
+        self.lost = 0
+        self.home = None
+        guard.warn_once(
+            "journal:lost",
+            f"nothing is recorded: {problem}. Training goes on; point AUTOTRACK_HOME at a folder that can be written",
+        )
+
+    def append(self, payload: bytes) -> bool:
+        """Count one lost event."""
+        self.lost += 1
+        return False
+
+    def append_event(self, event: Event, *, essential: bool = False) -> bool:
+        """Count one lost event."""
+        return self.append(b"")

@@ -1,0 +1,60 @@
+"""Keeping files and models of a run: bytes go to the blobs or, as snapshots, to the spool; an event names them."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from autotrack.errors import UsageError
+from autotrack.events import ArtifactLogged, ModelLogged, Step
+from autotrack.provenance import blobs, snapshots, weights
+
+
+def artifact_event(
+    run: str, source: str | os.PathLike[str] | bytes, name: str | None, home: Path | None
+) -> ArtifactLogged:
+    """Keep `source` and give the event that says so. Raises `UsageError` for a file that is not there."""
+    if isinstance(source, bytes):
+        content: bytes | Path = source
+    else:
+        content = Path(source)
+        if not content.is_file():
+            raise UsageError(f"{content} is not a file that can be read; give log_artifact the path of a file")
+    label = name or (content.name if isinstance(content, Path) else "artifact")
+    media_type = mimetypes.guess_type(label)[0] or "application/octet-stream"
+    if home is None:
+        raise UsageError("there is no folder to keep artifacts in")
+    kept = blobs.put_bytes(home, content) if isinstance(content, bytes) else blobs.put_file(home, content)
+    return ArtifactLogged(run, time.time_ns(), label, kept.digest, kept.bytes, media_type)
+
+
+def model_event(run: str, model: Any, name: str, step: Step | None, home: Path | None) -> ModelLogged:
+    """Keep `model` and give the event that says so, or that says why nothing was kept. Never raises for a model."""
+    now = time.time_ns()
+    try:
+        saved = weights.save(model)
+        if home is None:
+            raise LookupError("there is no folder to keep it in")
+        if saved.converter is not None:
+            taken = snapshots.take(home, saved.converter, saved.data)
+            return ModelLogged(run, now, name, saved.format, step=step, snapshot=taken, signature=saved.signature)
+        kept = blobs.put_bytes(home, saved.data)
+    except Exception as problem:  # a model's own serialisation may raise anything
+        reason = f"{type(problem).__name__}: {problem}" if not isinstance(problem, LookupError) else str(problem)
+        return ModelLogged(run, now, name, "none", step=step, problem=reason)
+    return ModelLogged(run, now, name, saved.format, kept.digest, kept.bytes, step, signature=saved.signature)
+
+
+def drawn(figure: Any, name: str) -> bytes:
+    """A figure as the bytes of a file called `name`. Raises `UsageError` for what cannot be drawn."""
+    if hasattr(figure, "savefig"):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=Path(name).suffix.lstrip(".") or "png")
+        return buffer.getvalue()
+    if hasattr(figure, "to_html"):
+        return str(figure.to_html()).encode()
+    raise UsageError(f"a {type(figure).__name__} has neither savefig nor to_html; save it and use log_artifact")
