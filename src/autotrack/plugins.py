@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -46,12 +47,17 @@ class Plugins:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._loaded = False
+        self._loading = threading.Lock()
 
     def load(self) -> Plugins:
         """Import every plugin's module and let it register what it offers."""
-        if self._loaded:
-            return self
-        self._loaded = True
+        with self._loading:  # backends ask from a thread each
+            if not self._loaded:
+                self._load()
+                self._loaded = True
+        return self
+
+    def _load(self) -> None:
         for name, module in sorted(entry_points().items()):
             entry = Loaded(name, module)
             self.found.append(entry)
@@ -60,7 +66,6 @@ class Plugins:
             except Exception as problem:
                 entry.problem = f"{type(problem).__name__}: {problem}"
                 guard.warn_once(f"plugin:{name}", f"plugin {name} ({module}) cannot be loaded: {entry.problem}")
-        return self
 
     def register(self, module: Any, name: str) -> None:
         """Register one plugin, such as a test's own. Raises what the plugin raises."""

@@ -67,6 +67,7 @@ class Session:
 
         tags, params = details.pop("tags", None), details.pop("params", None)
         script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
+        script = "" if script in ("-c", "-") else script
         run = Run(
             self.sink,
             name=name or script or "run",

@@ -11,7 +11,8 @@ from typing import Any
 
 from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, ModelLogged, Step
-from autotrack.provenance import blobs, snapshots, weights
+from autotrack.provenance import snapshots, weights
+from autotrack.provenance.blobs import Blobs
 
 
 def artifact_event(
@@ -28,7 +29,8 @@ def artifact_event(
     media_type = mimetypes.guess_type(label)[0] or "application/octet-stream"
     if home is None:
         raise UsageError("there is no folder to keep artifacts in")
-    kept = blobs.put_bytes(home, content) if isinstance(content, bytes) else blobs.put_file(home, content)
+    blobs = Blobs(home)
+    kept = blobs.put_bytes(content) if isinstance(content, bytes) else blobs.put_file(content)
     return ArtifactLogged(run, time.time_ns(), label, kept.digest, kept.bytes, media_type)
 
 
@@ -42,7 +44,7 @@ def model_event(run: str, model: Any, name: str, step: Step | None, home: Path |
         if saved.converter is not None:
             taken = snapshots.take(home, saved.converter, saved.data)
             return ModelLogged(run, now, name, saved.format, step=step, snapshot=taken, signature=saved.signature)
-        kept = blobs.put_bytes(home, saved.data)
+        kept = Blobs(home).put_bytes(saved.data)
     except Exception as problem:  # a model's own serialisation may raise anything
         reason = f"{type(problem).__name__}: {problem}" if not isinstance(problem, LookupError) else str(problem)
         return ModelLogged(run, now, name, "none", step=step, problem=reason)

@@ -1,0 +1,137 @@
+"""The way from one journal to one backend: cursor, batches, dead letters. Nothing here waits or sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from autotrack.backend import Backend, BackendContext, BackendRejected, BackendUnavailable
+from autotrack.events import Record, WriterEnded
+from autotrack.forward.adapt import Adapter
+from autotrack.forward.prepare import prepare
+from autotrack.forward.progress import Progress
+from autotrack.journal.frames import CLOSING
+from autotrack.journal.reader import Journal
+from autotrack.settings import Settings
+
+BATCH = 5_000
+"""Most records that a backend is handed at a time."""
+
+
+class Delivery:
+    """Delivers one journal to one backend, a batch a `step`."""
+
+    def __init__(self, name: str, make: Callable[[], Backend], folder: Path, home: Path, settings: Settings) -> None:
+        self.name = name
+        self.home = home
+        self.folder = folder
+        self._settings = settings
+        self._make = make
+        self._backend: Backend | None = None
+        self._journal = Journal(folder)
+        self.progress = Progress(home, folder.name, name)
+        self._own_cursor = False
+        self._ended_in_order = False
+
+    def open(self) -> bool:
+        """Open the backend and find the cursor; False where another process delivers this journal to it.
+
+        Raises what the backend's `open` raises.
+        """
+        if self._backend is not None:
+            return True
+        backend = self._make()
+        context = BackendContext(self.home, self._settings, self.progress.state, self.progress.note)
+        backend.open(context)
+        position = backend.resume(self.folder.name)
+        self._own_cursor = position is not None
+        if not self._own_cursor:
+            if not self.progress.claim():
+                backend.close()
+                return False
+            context.state = self.progress.state  # claiming has read it anew
+        else:
+            self.progress.position = position or 0
+        self._backend = backend
+        self._adapter = Adapter(backend.limits, self.progress)
+        return True
+
+    def step(self) -> int:
+        """Deliver the next batch and return how many records it had; 0 where there is nothing new.
+
+        Raises `BackendUnavailable` (or what a faulty backend raises): the same batch comes again at the next step.
+        """
+        if self._backend is None and not self.open():
+            return 0
+        batch = list(islice(self._journal.records(self.progress.position), BATCH))
+        if not batch:
+            return 0
+        self._send([prepare(self.home, self._adapter.adapt(record)) for record in batch])
+        if isinstance(batch[-1].event, WriterEnded):
+            self._ended_in_order = True
+        return len(batch)
+
+    def is_complete(self) -> bool:
+        """Whether the journal has ended and the backend has all of it."""
+        segments = self._journal.segments()
+        ended = self._ended_in_order or (bool(segments) and segments[-1] == CLOSING)
+        if not ended:
+            return False
+        for _ in self._journal.records(self.progress.position, final=True):
+            return False
+        return True
+
+    def finish(self) -> None:
+        """Remember that nothing is left to deliver."""
+        if not self.progress.done or self.progress.problem:
+            self.progress.done, self.progress.problem = True, None
+            self.progress.save()
+
+    def failed(self, problem: str) -> None:
+        """Remember why delivery stands still."""
+        if self.progress.problem != problem:
+            self.progress.problem = problem
+            self.progress.save()
+
+    def close(self) -> None:
+        """Close the backend and let others deliver."""
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+        self.progress.release()
+
+    def _send(self, batch: list[Record]) -> None:
+        assert self._backend is not None
+        try:
+            acknowledged = self._backend.deliver(batch)
+        except BackendRejected as refusal:
+            if len(batch) == 1:
+                self.progress.bury(batch[0], str(refusal))
+                self._advance(batch)
+                return
+            middle = len(batch) // 2
+            self._send(batch[:middle])
+            self._send(batch[middle:])
+            return
+        held = next((index for index, record in enumerate(batch) if record.sequence == acknowledged), -1)
+        self._advance(batch[: held + 1])
+        if held + 1 < len(batch):
+            raise BackendUnavailable(f"{self.name} took {held + 1} of {len(batch)} events")
+
+    def _advance(self, batch: list[Record]) -> None:
+        if not batch:
+            return
+        self.progress.position = batch[-1].position
+        self.progress.delivered += len(batch)
+        self.progress.problem = None
+        if not self._own_cursor or self.progress.notes:
+            self.progress.save()
+
+
+def undelivered(folder: Path, progress: Progress) -> int:
+    """How many records of a journal a backend does not have."""
+    return sum(1 for _ in Journal(folder).records(progress.position))
+
+
+__all__ = ["BATCH", "Delivery", "undelivered"]

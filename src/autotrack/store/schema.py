@@ -1,0 +1,266 @@
+"""The tables of the store, the same on SQLite and PostgreSQL, and their version. `docs/store.md` describes them.
+
+Times are nanoseconds since the epoch. Columns that hold structure are JSON as text. A value that is not a number is
+NULL, because SQLite has no NaN; infinities are kept as they are. What is long lies in tables of its own, so that
+listing runs touches short rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from autotrack.errors import StoreError
+
+SCHEMA: Final = 1
+"""Version of the tables below. A store of a higher one is refused; of a lower one, brought up to date."""
+
+_CREATION_LOCK: Final = 0x6175746F74726163
+"""Key of the PostgreSQL advisory lock under which the tables are made ("autotrac")."""
+
+tables = MetaData()
+_id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself there
+
+meta = Table("meta", tables, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+runs = Table(
+    "runs",
+    tables,
+    Column("id", String, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("status", String, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("parent_id", String),
+    Column("integration", String),
+    Column("known", String, nullable=False),
+    Column("status_at", BigInteger, nullable=False),
+    Column("status_writer", String, nullable=False),
+    Index("runs_by_start", "started_at"),
+    Index("runs_by_project", "project", "started_at"),
+    Index("runs_by_name", "name"),
+    Index("runs_by_parent", "parent_id"),
+)
+
+run_details = Table(
+    "run_details",
+    tables,
+    Column("run_id", String, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("error", Text),
+)
+
+params = Table(
+    "params",
+    tables,
+    Column("run_id", String, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+params_history = Table(
+    "params_history",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("params_history_by_run", "run_id"),
+)
+
+tags = Table(
+    "tags",
+    tables,
+    Column("run_id", String, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+series = Table(
+    "series",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("nan_count", BigInteger, nullable=False),
+    Column("first_step", Text, nullable=False),
+    Column("last_step", Text, nullable=False),
+    Column("last", Double),
+    Column("min", Double),
+    Column("max", Double),
+    Column("last_time", BigInteger, nullable=False),
+    Column("full_chunks", BigInteger, nullable=False),
+    Column("chunks", BigInteger, nullable=False),
+    Column("tail", Integer, nullable=False),
+    UniqueConstraint("run_id", "key", name="series_by_run_and_key"),
+)
+
+chunks = Table(
+    "chunks",
+    tables,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", Integer, nullable=False),
+    Column("first_step", Text, nullable=False),
+    Column("last_step", Text, nullable=False),
+    Column("last", Double),
+    Column("min", Double),
+    Column("max", Double),
+    Column("data", LargeBinary, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    UniqueConstraint("run_id", "role", "name", "digest", name="datasets_by_run"),
+)
+
+models = Table(
+    "models",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("step", Text),
+    Column("format", Text, nullable=False),
+    Column("digest", String),
+    Column("bytes", BigInteger),
+    Column("signature", Text),
+    Column("snapshot", Text),
+    Column("problem", Text),
+    Column("time", BigInteger, nullable=False),
+    Index("models_by_run", "run_id"),
+    Index("models_by_digest", "digest"),
+)
+
+artifacts = Table(
+    "artifacts",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    UniqueConstraint("run_id", "name", "digest", name="artifacts_by_run"),
+    Index("artifacts_by_digest", "digest"),
+)
+
+notes = Table(
+    "notes",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("notes_by_run", "run_id"),
+)
+
+cursors = Table(
+    "cursors",
+    tables,
+    Column("writer", String, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+
+def create(connection: Connection) -> None:
+    """Make the tables if they are not there yet; any number of processes may do so at once.
+
+    The connection must hold a transaction that locks SQLite for writing. Raises `StoreError` for a newer store.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
+    version = stored_version(connection)
+    if version is None:
+        tables.create_all(connection)
+        upsert(connection, meta, [{"key": "schema", "value": str(SCHEMA)}], replace=False)
+
+
+def stored_version(connection: Connection) -> int | None:
+    """The version of the store's tables, or None where there are none. Raises `StoreError` for a newer one."""
+    if not inspect(connection).has_table("meta"):
+        return None
+    value = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
+    if value is None:
+        return None
+    version = int(value)
+    if version > SCHEMA:
+        raise StoreError(
+            f"the store is of version {version} and this autotrack reads up to {SCHEMA}: upgrade autotrack "
+            "(pip install --upgrade autotrack-ml)"
+        )
+    return version
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, replace: bool = True) -> None:
+    """Insert rows. Where the key (or the one unique constraint) exists, replace the rest, or leave the row as it is."""
+    if not rows:
+        return
+    key = [column.name for column in table.primary_key]
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            key = [column.name for column in constraint.columns]
+    statement: Any
+    if connection.dialect.name == "postgresql":
+        statement = postgresql.insert(table)
+    else:
+        statement = sqlite.insert(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    if replace and changed:
+        statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    connection.execute(statement, rows)
+
+
+def add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows that cannot be there yet."""
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+Item = TypeVar("Item")
+
+
+def slices(items: Iterable[Item], size: int = 400) -> Iterator[list[Item]]:
+    """Parts small enough for one `IN (…)`: databases bound the number of values in a statement."""
+    held = list(items)
+    for start in range(0, len(held), size):
+        yield held[start : start + size]
