@@ -141,10 +141,23 @@ AnyEvent: TypeAlias = (
 )
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(AnyEvent).decode
+_decode = msgspec.msgpack.Decoder(AnyEvent).decode
 
 METRICS_TAG: Final = 4
 """`MetricsLogged` is encoded on the hot path as the plain tuple `(METRICS_TAG, run, time, step, values)`."""
+
+
+def decode(payload: bytes | memoryview) -> AnyEvent:
+    """The event that was encoded. Raises `msgspec.DecodeError` for what is none of this schema."""
+    try:
+        return _decode(payload)
+    except msgspec.ValidationError:
+        # The hot path does not look at keys, nor at each value: flags and keys that are no text are put right here.
+        loose = msgspec.msgpack.decode(payload)
+        if isinstance(loose, list) and len(loose) == 5 and loose[0] == METRICS_TAG:
+            loose[4] = {str(key): float(value) for key, value in loose[4].items()}
+            return msgspec.convert(loose, MetricsLogged)
+        raise
 
 
 class Record(msgspec.Struct, frozen=True):

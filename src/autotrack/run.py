@@ -79,7 +79,8 @@ class Run:
         self._sink = sink
         self._owner = owner
         self._names: dict[str, int] = {}
-        self._keys: tuple[str, ...] = ()
+        self.append = self._first_append
+        """Appends encoded events to this process's journal: bound to it at the first use, and anew in a forked child."""
         self._next_step: dict[str, int] = {}
         self._highest_step = -1
         if owner:
@@ -97,13 +98,17 @@ class Run:
         number is left out with one warning. When this returns the points survive the death of the process.
         """
         try:
-            if type(step) is int and tuple(metrics) == self._keys and _PLAIN.issuperset(map(type, metrics.values())):
-                self._highest_step = max(self._highest_step, step)
-                self._sink().append(encode((METRICS_TAG, self.id, _time_ns(), step, metrics)))
-            else:
-                self._log_metrics_carefully(metrics, step)
-        except Exception as error:
-            guard.report("log_metrics", error)
+            # One sum tells that all are plain numbers: with text, None or a list it raises, and a numpy scalar, a
+            # tensor or a decimal gives another type. Looking at each value would cost twice as much.
+            if type(step) is int and type(sum(metrics.values())) in _PLAIN:
+                if step > self._highest_step:
+                    self._highest_step = step
+                self.append(encode((METRICS_TAG, self.id, _time_ns(), step, metrics)))
+                return
+        except Exception:  # the careful way says what it is
+            pass
+        with guard.guarded("log_metrics"):
+            self._log_metrics_carefully(metrics, step)
 
     def log_metric(self, key: str, value: float, step: Step | float | Decimal | None = None) -> None:
         """Record one point of one series."""
@@ -182,6 +187,14 @@ class Run:
     ) -> None:
         self.end(status_of(error), error)
 
+    def unbind(self) -> None:
+        """Ask for the journal again at the next event: the one at hand is closed, or another process's."""
+        self.append = self._first_append
+
+    def _first_append(self, payload: bytes) -> bool:
+        self.append = self._sink().append
+        return self.append(payload)
+
     def _unique(self, name: str) -> str:
         """`name`, or `name-2` and so on where this run has used it: a second model does not hide the first."""
         used = self._names[name] = self._names.get(name, 0) + 1
@@ -202,16 +215,14 @@ class Run:
                 values[name] = number
         if not values:
             return
-        if len(values) == len(metrics):
-            self._keys = tuple(values)
         if step is None:
             for at, part in self._by_next_step(values).items():
-                self._sink().append(encode((METRICS_TAG, self.id, _time_ns(), at, part)))
+                self.append(encode((METRICS_TAG, self.id, _time_ns(), at, part)))
             return
         exact = exact_step(step)
         if isinstance(exact, int) and exact > self._highest_step:
             self._highest_step = exact
-        self._sink().append(encode((METRICS_TAG, self.id, _time_ns(), exact, values)))
+        self.append(encode((METRICS_TAG, self.id, _time_ns(), exact, values)))
 
     def _by_next_step(self, values: dict[str, float]) -> dict[int, dict[str, float]]:
         parts: dict[int, dict[str, float]] = {}

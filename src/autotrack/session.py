@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ class Session:
         self._settings: Settings | None = None
         self._sink: Sink | None = None
         self._runs: dict[str, Run] = {}
+        self._all_runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._forwarder: Forwarder | None = None
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -78,6 +80,7 @@ class Session:
             **details,
         )
         self._runs[run.id] = run
+        self._all_runs.add(run)
         if tags:
             run.set_tags(tags)
         if params:
@@ -112,6 +115,8 @@ class Session:
                 if isinstance(self._sink, Writer):
                     self._sink.close()
                 self._sink = None
+                for run in self._all_runs:
+                    run.unbind()
                 if self._forwarder is not None:
                     self._forwarder.wait_for_delivery(self.settings)
                     self._forwarder = None
@@ -124,6 +129,8 @@ class Session:
             from autotrack.journal import liveness
 
             liveness.forget_held()
+        for run in self._all_runs:
+            run.unbind()
         self._sink = self._forwarder = None
         self._runs.clear()
 

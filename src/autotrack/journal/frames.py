@@ -1,7 +1,7 @@
 """The bytes of a segment: frame after frame, each `length, checksum, sequence, payload`.
 
     length    u32  bytes of the payload
-    checksum  u32  CRC-32 of the payload, started from the low 32 bits of the sequence
+    checksum  u32  XXH32 of the payload, seeded with the low 32 bits of the sequence
     sequence  u64  the event's number in its journal, from 1
     payload   an event, as `autotrack.events` encodes it
 
@@ -11,8 +11,9 @@ All little-endian. A position in a journal is `segment << 40 | offset`: it grows
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import Final
+
+from xxhash import xxh32_intdigest
 
 HEADER: Final = struct.Struct("<IIQ")
 HEADER_BYTES: Final = HEADER.size
@@ -28,12 +29,12 @@ CLOSING: Final = 999_999
 
 def frame(payload: bytes, sequence: int) -> bytes:
     """The bytes of one frame."""
-    return HEADER.pack(len(payload), zlib.crc32(payload, sequence & 0xFFFFFFFF), sequence) + payload
+    return HEADER.pack(len(payload), xxh32_intdigest(payload, sequence & 0xFFFFFFFF), sequence) + payload
 
 
 def is_intact(payload: bytes | memoryview, checksum: int, sequence: int) -> bool:
     """Whether the payload is the one that was framed."""
-    return zlib.crc32(payload, sequence & 0xFFFFFFFF) == checksum
+    return xxh32_intdigest(payload, sequence & 0xFFFFFFFF) == checksum
 
 
 def position(segment: int, offset: int) -> int:

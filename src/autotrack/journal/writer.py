@@ -11,10 +11,11 @@ import os
 import secrets
 import socket
 import time
-import zlib
 from pathlib import Path
 from threading import RLock
 from typing import BinaryIO
+
+from xxhash import xxh32_intdigest
 
 from autotrack import guard
 from autotrack.events import Event, NoteLogged, WriterEnded, WriterStarted, encode
@@ -72,7 +73,7 @@ class Writer:
         """Append one encoded event; returns whether the kernel took it. Never raises `OSError`."""
         with self._lock:
             self._sequence = sequence = self._sequence + 1
-            frame = self._pack(len(payload), zlib.crc32(payload, sequence & 0xFFFFFFFF), sequence) + payload
+            frame = self._pack(len(payload), xxh32_intdigest(payload, sequence & 0xFFFFFFFF), sequence) + payload
             try:
                 written = self._write(frame)
             except (OSError, ValueError) as problem:
@@ -130,7 +131,7 @@ class Writer:
         self._size = 0
         header = encode(self._header)
         self._sequence += 1
-        frame = HEADER.pack(len(header), zlib.crc32(header, self._sequence & 0xFFFFFFFF), self._sequence) + header
+        frame = HEADER.pack(len(header), xxh32_intdigest(header, self._sequence & 0xFFFFFFFF), self._sequence) + header
         try:
             self._size = opened.write(frame) or 0
         except OSError:
