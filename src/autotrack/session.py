@@ -114,6 +114,7 @@ class Session:
 
                 if isinstance(self._sink, Writer):
                     self._sink.close()
+                    self._keep_forwarding()
                 self._sink = None
                 for run in self._all_runs:
                     run.unbind()

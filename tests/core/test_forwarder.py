@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +212,7 @@ with autotrack.start_run("second") as second:
     until(lambda: (home.folder / "store.db").exists())
     for pid in forwarders(home.folder):
         os.kill(pid, signal.SIGKILL)
+    until(lambda: not forwarders(home.folder))
     child.communicate("go\n")
     home.await_archive(1)
     runs = home.ask("[autotrack.get_run(r['id']) for r in autotrack.runs()]")
@@ -283,6 +285,16 @@ def test_remote_backends_alone_leave_nothing_behind(home: Home) -> None:
     home.run("with autotrack.start_run() as run:\n    pass\n", AUTOTRACK_BACKENDS="keeping")
     until(lambda: not list((home.folder / "journals").glob("*")))
     assert not list((home.folder / "archive").glob("*"))
+
+
+def test_a_forwarder_whose_home_is_removed_ends(home: Home) -> None:
+    child = home.start("with autotrack.start_run() as run:\n    print('open', flush=True); time.sleep(30)\n")
+    child.stdout.readline()
+    until(lambda: (home.folder / "store.db").exists())
+    shutil.rmtree(home.folder)
+    until(lambda: not forwarders(home.folder))
+    child.kill()
+    child.communicate()
 
 
 def test_an_unknown_backend_is_told_with_what_there_is(home: Home) -> None:

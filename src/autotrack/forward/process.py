@@ -99,6 +99,9 @@ def serve(home: Path, folder: Path, settings: Settings) -> None:
     watch = _watch(folder)
     looked = time.monotonic()
     while not all(one.finished.is_set() for one in served):
+        if not folder.exists():
+            log.warning("%s is gone: nothing is left to deliver", folder)
+            return
         if gone_since is None:
             ended = watch.wait(QUICK)
             if not ended and time.monotonic() - looked < SLOW:
