@@ -34,6 +34,16 @@ def close_dead(folder: Path, *, seen_now: bool = False) -> bool:
         return True
     if is_alive(folder):
         return False
+    try:
+        _close(folder, seen_now=seen_now)
+    except FileNotFoundError:
+        if folder.exists():
+            raise
+        # Archived by its forwarder at this very moment: it was closed before that.
+    return True
+
+
+def _close(folder: Path, *, seen_now: bool) -> None:
     journal = Journal(folder)
     open_runs: dict[str, int] = {}
     last = 0
@@ -62,7 +72,6 @@ def close_dead(folder: Path, *, seen_now: bool = False) -> bool:
     except FileExistsError:
         pass
     except OSError:  # a file system without links
-        draft.rename(target)
-        return True
+        draft.replace(target)
+        return
     draft.unlink()
-    return True

@@ -36,7 +36,10 @@ class LocalBackend:
             self._engine = open_engine(context.home, context.settings)
 
     def resume(self, writer: str) -> int | None:
-        """The position up to which the database holds the writer's journal."""
+        """The position up to which the database holds the writer's journal; 0, not None, where it holds nothing of it:
+
+        the forwarder's own cursor would pass over what a new database lacks.
+        """
         with _answering():
             return cursor(self._opened(), writer) or 0
 
@@ -66,7 +69,11 @@ def _answering() -> Iterator[None]:
     except AutotrackError:
         raise
     except (OperationalError, InterfaceError, InternalError) as problem:
+        if str(getattr(problem.orig, "sqlstate", "")).startswith("54"):  # beyond a limit of PostgreSQL: never will be
+            raise BackendRejected(f"the local store cannot hold this: {problem.orig}") from problem
         raise BackendUnavailable(f"the local store cannot be written now: {problem.orig}") from problem
+    except OSError as problem:
+        raise BackendUnavailable(f"the local store cannot be opened now: {problem}") from problem
     except (DataError, OverflowError, ValueError) as problem:
         raise BackendRejected(f"the local store cannot hold this: {problem}") from problem
     except DBAPIError as problem:

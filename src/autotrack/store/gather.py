@@ -35,6 +35,9 @@ Row = dict[str, Any]
 SYMBOL_FOR_NUL: Final = "\u2400"
 """Stands in names for the NUL character, which PostgreSQL cannot hold; JSON columns keep it as an escape."""
 
+LONGEST_NAME: Final = 500
+"""Characters of a name or key: PostgreSQL indexes up to 2,700 bytes."""
+
 
 @dataclass
 class _Group:
@@ -68,6 +71,17 @@ class Gathered:
             why = f"a name or text held the NUL character, kept as {SYMBOL_FOR_NUL}"
             self.notes.append({"run_id": run, "what": "NUL characters", "count": 1, "why": why, "time": time})
         return text.encode(errors="backslashreplace").decode()  # a lone surrogate is no text in any database
+
+    def name(self, text: str, run: str, time: int) -> str:
+        """`text` as an index of either database can hold it; the whole of one that is cut is in the run's notes."""
+        text = self.text(text, run, time)
+        if len(text) <= LONGEST_NAME:
+            return text
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        short = f"{text[: LONGEST_NAME - 17]}…{digest}"
+        why = f"kept as {short}, since a name has at most {LONGEST_NAME} characters; the whole of it is: {text}"
+        self.notes.append({"run_id": run, "what": "long names", "count": 1, "why": why, "time": time})
+        return short
 
 
 def gather(records: Iterable[Record]) -> Gathered:
@@ -115,7 +129,7 @@ def _arrange(found: Gathered) -> None:
         values = np.fromiter(chain.from_iterable(group.values), np.float64, count * len(keys))
         columns = np.ascontiguousarray(values.reshape(count, len(keys)).T)
         for key, column in zip(keys, columns, strict=True):
-            name = found.text(key, run_name(run), group.times[0])
+            name = found.name(key, run_name(run), group.times[0])
             parts.setdefault((run_name(run), name), []).append(
                 (group.arrivals, Points(numerators, scale, times, column))
             )
@@ -135,18 +149,18 @@ def _lifecycle(found: Gathered, run: str, event: RunStarted | RunEnded) -> None:
 
 def _params(found: Gathered, run: str, event: ParamsLogged) -> None:
     for key, value in event.params.items():
-        name = found.text(key, run, event.time)
+        name = found.name(key, run, event.time)
         found.params.append({"run_id": run, "key": name, "value": as_json(value), "time": event.time})
 
 
 def _tags(found: Gathered, run: str, event: TagsSet) -> None:
     for key, value in event.tags.items():
-        name, text = found.text(key, run, event.time), found.text(value, run, event.time)
+        name, text = found.name(key, run, event.time), found.text(value, run, event.time)
         found.tags[run, name] = {"run_id": run, "key": name, "value": text, "time": event.time}
 
 
 def _dataset(found: Gathered, run: str, event: DatasetLogged) -> None:
-    role, name = found.text(event.role, run, event.time), found.text(event.name, run, event.time)
+    role, name = found.name(event.role, run, event.time), found.name(event.name, run, event.time)
     record = as_json(event.record)
     # One dataset that is used every epoch is one row: same role, same name, same description.
     digest = hashlib.sha256(json.dumps(event.record, default=str, sort_keys=True).encode()).hexdigest()
@@ -177,7 +191,7 @@ def _model(found: Gathered, run: str, event: ModelLogged) -> None:
 
 
 def _artifact(found: Gathered, run: str, event: ArtifactLogged) -> None:
-    name, digest = found.text(event.name, run, event.time), found.text(event.digest, run, event.time)
+    name, digest = found.name(event.name, run, event.time), found.name(event.digest, run, event.time)
     found.artifacts[run, name, digest] = {
         "run_id": run,
         "name": name,

@@ -16,7 +16,7 @@ from autotrack.events import Record, RunEnded, RunStarted
 from autotrack.store import schema
 from autotrack.store.append import append_points
 from autotrack.store.engine import writing
-from autotrack.store.gather import Gathered, Row, as_json, gather, run_name
+from autotrack.store.gather import Gathered, Row, as_json, gather
 from autotrack.store.schema import cursors, params, run_details, runs, slices
 
 _RANK: Final = {"placeholder": 0, "resumed": 1, "started": 2}
@@ -149,8 +149,8 @@ def _begin(found: Gathered, row: Row, detail: Row, event: RunStarted) -> None:
     """Fill in what a start tells; what the run's true start told stays when the run is resumed."""
     known = "resumed" if event.resumed else "started"
     if row["known"] == "placeholder" or _RANK[known] > _RANK[row["known"]]:
-        row["name"] = found.text(event.name, row["id"], event.time)
-        row["project"] = found.text(event.project, row["id"], event.time)
+        row["name"] = found.name(event.name, row["id"], event.time)
+        row["project"] = found.name(event.project, row["id"], event.time)
         row["started_at"] = event.time
         row["known"] = known
         if event.environment or row["known"] == "placeholder":
@@ -196,6 +196,3 @@ def _write_params(connection: Connection, logged: list[Row]) -> None:
         latest[place] = changed[place] = row
     schema.upsert(connection, params, list(changed.values()))
     schema.add(connection, schema.params_history, replaced)
-
-
-__all__ = ["cursor", "ingest", "run_name"]

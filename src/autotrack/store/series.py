@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -201,7 +201,10 @@ def step_from_text(text: str) -> int | Decimal:
 def _parts(step: Step) -> tuple[int, int]:
     if isinstance(step, int):
         return int(step), 0
-    sign, digits, exponent = Decimal(step).as_tuple()
+    try:
+        sign, digits, exponent = Decimal(step).as_tuple()
+    except InvalidOperation:
+        raise ValueError(f"step {step!r} is not a number") from None
     if not isinstance(exponent, int):
         raise ValueError(f"step {step!r} is not finite")
     number = int("".join(map(str, digits)) or "0") * (-1 if sign else 1)
