@@ -90,7 +90,7 @@ def recording(home: Path, *integrations: str, strict: bool = True, **settings: A
     finally:
         disable()
         session.close()
-        session.configure(quiet=True)
+        session.configure()
 
 
 def _apply(found: dict[str, RecordedRun], event: Any) -> None:

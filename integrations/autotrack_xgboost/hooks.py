@@ -1,0 +1,169 @@
+"""Where xgboost is observed.
+
+`train` and `cv` are reached through the closure of their decorator, so that every name bound to them anywhere is
+covered; rounds through `CallbackContainer`, which both of them use and where, unlike in a callback, no other callback
+can end the round first; the scikit-learn API through the `fit` of the three classes that have one of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from autotrack.patching.observe import Observer
+from autotrack.plugin import Call, Installation, Leaf, Outcome, begin_leaf, guarded, is_silent, rejoin_leaf
+from autotrack.provenance import dataset, weights
+from autotrack.session import session
+from autotrack_xgboost import data, model
+from autotrack_xgboost.arguments import items, named
+from autotrack_xgboost.recording import Recording, length, now, recorded_in
+
+TRAIN_PARTS = ("y", "sample_weight", "base_margin", "group", "qid")
+
+
+def install(installation: Installation) -> None:
+    """Place the observers; xgboost has been imported."""
+    import xgboost
+
+    weights.register("xgboost", model.save)
+    dataset.register("xgboost.core.DMatrix", data.describe_dmatrix)
+    observe_function(installation, "train", watch_train)
+    observe_function(installation, "cv", watch_cv)
+    installation.observe(xgboost.callback.CallbackContainer, "before_training", watch_before_training)
+    installation.observe(xgboost.callback.CallbackContainer, "after_iteration", watch_after_iteration)
+    for matrix in (xgboost.DMatrix, xgboost.QuantileDMatrix):
+        installation.observe(matrix, "__init__", data.watch_dmatrix)
+    for name in ("XGBModel", "XGBClassifier", "XGBRanker"):
+        if hasattr(xgboost, name):  # without scikit-learn they may be missing
+            installation.observe(getattr(xgboost, name), "fit", watch_fit)
+
+
+def observe_function(installation: Installation, name: str, observer: Observer) -> None:
+    """Observe `train` or `cv` inside its decorator, or, should a version not decorate it, under each of its names."""
+    import xgboost
+
+    function = decorated = getattr(xgboost.training, name)
+    while "func" not in getattr(getattr(decorated, "__code__", None), "co_freevars", ()):
+        # Another tool may have wrapped it; what it wrapped is further in.
+        decorated = getattr(decorated, "__wrapped__", None)
+        if decorated is None:
+            for module in (xgboost, xgboost.training, getattr(xgboost, "sklearn", None)):
+                if getattr(module, name, None) is function:
+                    installation.observe(module, name, observer)
+            return
+    installation.observe_cell(decorated, "func", observer)
+
+
+def watch_train(call: Call) -> Generator[None, Outcome, None]:
+    """`xgboost.train`: a run of its own, or the rounds of the `fit` around it."""
+    around = now()
+    if around is not None and not around.taken:
+        around.taken = True
+        with guarded("xgboost"):
+            around.call(named(call), options_only=True)
+        yield
+        return
+    yield from _watch_call(call, "xgboost.train")
+
+
+def watch_cv(call: Call) -> Generator[None, Outcome, None]:
+    """`xgboost.cv`: one run, of all folds."""
+    yield from _watch_call(call, "xgboost.cv")
+
+
+def watch_fit(call: Call) -> Generator[None, Outcome, None]:
+    """`fit` of an estimator: one run, named by its class."""
+    estimator = call.args[0]
+    leaf = _begin(type(estimator).__name__, getattr(estimator, "callbacks", None))
+    if leaf is None:
+        return
+    recording = Recording(leaf.run)
+    with leaf:
+        with guarded("xgboost"):
+            recording.params(estimator.get_params())
+        with guarded("xgboost"):
+            if session.settings.datasets:
+                _log_fit_data(leaf, named(call))
+        with recorded_in(recording):
+            leaf.outcome = yield
+        if leaf.outcome.error is None:
+            with guarded("xgboost"):
+                recording.finish(estimator.get_booster(), estimator)
+
+
+def watch_before_training(call: Call) -> Generator[None, Outcome, None]:
+    """The rounds are about to begin."""
+    recording = now()
+    if recording is None:
+        return
+    with guarded("xgboost"):
+        container = call.args[0]
+        # Before the callbacks: what they begin is part of this training. They may hand over another booster, though.
+        recording.begin(call.args[1] if len(call.args) > 1 else call.kwargs["model"], container.callbacks)
+    return
+    yield
+
+
+def watch_after_iteration(call: Call) -> Generator[None, Outcome, None]:
+    """One round has been evaluated; that a callback then raised does not undo it, that the metric raised does."""
+    recording = now()
+    if recording is None:
+        return
+    outcome = yield
+    history = call.args[0].history
+    if outcome.error is None or length(history) > recording.rounds:
+        given = dict(zip(("container", "model", "epoch"), call.args, strict=False)) | call.kwargs
+        recording.round(given["model"], history, given["epoch"])
+
+
+def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
+    leaf = _begin(name, call.kwargs.get("callbacks"))
+    if leaf is None:
+        with recorded_in(None):  # a training inside another: its rounds are not that one's
+            yield
+        return
+    recording = Recording(leaf.run)
+    recording.taken = True
+    with leaf:
+        with guarded("xgboost"):
+            given = named(call)
+            recording.call(given)
+        with guarded("xgboost"):
+            recording.matrices(given)
+        with recorded_in(recording):
+            leaf.outcome = yield
+        if leaf.outcome.error is None:
+            recording.finish(leaf.outcome.result if name == "xgboost.train" else None)
+
+
+def _begin(name: str, callbacks: Any) -> Leaf | None:
+    """Begin to record, with the name or in the run that an explicit callback asks for."""
+    if is_silent() or _rank() > 0:
+        return None
+    for callback in items(callbacks):
+        if getattr(callback, "autotrack", False):
+            if callback.run is not None:
+                return rejoin_leaf(callback.run)
+            name = callback.name or name
+    return begin_leaf("xgboost", name=name)
+
+
+def _rank() -> int:
+    """This worker's rank in a distributed training; 0 outside one."""
+    from xgboost import collective
+
+    return int(collective.get_rank())
+
+
+def _log_fit_data(leaf: Leaf, given: dict[str, Any]) -> None:
+    parts = {"X": given.get("X"), **{part: given.get(part) for part in TRAIN_PARTS}}
+    leaf.run.log_dataset(parts, role="train", name="train")
+    beside = {
+        "sample_weight": items(given.get("sample_weight_eval_set")),
+        "base_margin": items(given.get("base_margin_eval_set")),
+        "group": items(given.get("eval_group")),
+        "qid": items(given.get("eval_qid")),
+    }
+    for index, (features, target) in enumerate(items(given.get("eval_set"))):
+        more = {part: values[index] for part, values in beside.items() if index < len(values)}
+        leaf.run.log_dataset({"X": features, "y": target, **more}, role="validation", name=f"validation_{index}")

@@ -1,0 +1,163 @@
+"""xgboost's scikit-learn API: one run for each `fit`, named by its class, with the data as it was passed."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+
+import autotrack_xgboost
+from autotrack.patching.scope import begin_leaf
+from autotrack.plugins import plugins
+from autotrack.testing import recording
+
+DATA = np.random.default_rng(0)
+X = DATA.normal(size=(240, 4))
+Y = X[:, 0] * 2 + DATA.normal(scale=0.1, size=240)
+LABELS = np.digitize(Y, [-1.0, 1.0])
+
+plugins.load()
+if "xgboost" not in plugins.integrations:
+    plugins.register(autotrack_xgboost, "xgboost")
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    with recording(tmp_path, "xgboost") as recorded:
+        yield recorded
+
+
+def series(history):
+    return {
+        f"{data}/{metric}": list(enumerate(values))
+        for data, metrics in history.items()
+        for metric, values in metrics.items()
+    }
+
+
+def test_fit_is_one_run_with_the_series_of_evals_result(recorded) -> None:
+    model = xgboost.XGBClassifier(n_estimators=9, max_depth=2, eval_metric=["mlogloss", "merror"])
+    model.fit(X[:160], LABELS[:160], eval_set=[(X[:160], LABELS[:160]), (X[160:], LABELS[160:])], verbose=False)
+    (run,) = recorded.runs()
+    assert (run.name, run.status, run.ends) == ("XGBClassifier", "finished", 1)
+    assert run.metrics == series(model.evals_result())
+    assert set(run.metrics) == {f"validation_{i}/{metric}" for i in (0, 1) for metric in ("mlogloss", "merror")}
+
+
+def test_params_are_get_params_with_what_was_left_open_resolved(recorded) -> None:
+    model = xgboost.XGBRegressor(n_estimators=3, max_depth=2).fit(X, Y)
+    (run,) = recorded.runs()
+    given = model.get_params()
+    assert set(given) <= set(run.params)
+    assert math.isnan(run.params["missing"])
+    assert (run.params["max_depth"], run.params["n_estimators"], run.params["num_boost_round"]) == (2, 3, 3)
+    assert run.params["learning_rate"] is None
+    assert (run.params["booster"], run.params["device"]) == ("gbtree", "cpu")
+    assert run.params["objective"] == "reg:squarederror"
+
+
+def test_the_data_is_recorded_as_it_was_passed(recorded) -> None:
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    weights = np.ones(160)
+    xgboost.XGBRegressor(n_estimators=2).fit(
+        frame[:160],
+        y=pd.Series(Y[:160], name="price"),
+        sample_weight=weights,
+        eval_set=[(frame[160:], Y[160:])],
+        sample_weight_eval_set=[np.ones(80)],
+        verbose=False,
+    )
+    (run,) = recorded.runs()
+    train, held_out = run.datasets
+    assert (train.role, train.name, held_out.role, held_out.name) == ("train", "train", "validation", "validation_0")
+    assert set(train.record["parts"]) == {"X", "y", "sample_weight"}
+    assert [column["name"] for column in train.record["parts"]["X"]["columns"]] == list("abcd")
+    assert train.record["parts"]["y"]["columns"][0]["name"] == "price"
+    assert (train.record["n_rows"], held_out.record["n_rows"]) == (160, 80)
+    assert set(held_out.record["parts"]) == {"X", "y", "sample_weight"}
+
+
+def test_datasets_can_be_left_out(tmp_path) -> None:
+    with recording(tmp_path, "xgboost", datasets=False) as recorded:
+        xgboost.XGBRegressor(n_estimators=2).fit(X, Y)
+        xgboost.train({}, xgboost.DMatrix(X, Y), 2)
+    assert [run.datasets for run in recorded.runs()] == [[], []]
+
+
+def test_the_kept_model_predicts_the_same(recorded) -> None:
+    model = xgboost.XGBClassifier(n_estimators=60, early_stopping_rounds=2, learning_rate=1.0)
+    model.fit(X[:160], LABELS[:160], eval_set=[(X[160:], LABELS[160:])], verbose=False)
+    (run,) = recorded.runs()
+    (kept,) = run.models
+    assert kept.signature["class"] == "xgboost.sklearn.XGBClassifier"
+    again = xgboost.XGBClassifier()
+    again.load_model(bytearray(recorded.content(kept)))
+    assert again.best_iteration == model.best_iteration
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert run.metrics["best_score"] == [(model.best_iteration, model.best_score)]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("XGBRegressor", {}),
+        ("XGBClassifier", {}),
+        ("XGBRFRegressor", {}),
+        ("XGBRFClassifier", {}),
+        ("XGBRanker", {"qid": np.repeat(np.arange(24), 10)}),
+    ],
+)
+def test_every_estimator_is_one_run_by_its_own_name(recorded, name, arguments) -> None:
+    model = getattr(xgboost, name)(n_estimators=3)
+    before = set(vars(model))
+    assert model.fit(X, LABELS, **arguments) is model
+    (run,) = recorded.runs()
+    assert (run.name, run.status, len(run.models)) == (name, "finished", 1)
+    assert not {key for key in set(vars(model)) - before if "autotrack" in key}
+    if arguments:
+        assert set(run.datasets[0].record["parts"]) == {"X", "y", "qid"}
+
+
+def test_a_subclass_that_calls_super_is_one_run(recorded) -> None:
+    class Mine(xgboost.XGBRegressor):
+        def fit(self, X, y, **more):
+            return super().fit(X, y, **more)
+
+    Mine(n_estimators=2).fit(X, Y)
+    assert [run.name for run in recorded.runs()] == ["Mine"]
+
+
+def test_a_custom_objective_is_told_by_its_name(recorded) -> None:
+    def halved(target, prediction):
+        return (prediction - target) / 2, np.ones_like(target)
+
+    xgboost.XGBRegressor(n_estimators=2, objective=halved).fit(X, Y)
+    (run,) = recorded.runs()
+    assert run.params["objective"].endswith("halved")
+
+
+def test_inside_another_training_it_is_silent(recorded) -> None:
+    leaf = begin_leaf("search", name="GridSearchCV")
+    with leaf:
+        xgboost.XGBRegressor(n_estimators=2).fit(X, Y, eval_set=[(X, Y)], verbose=False)
+        xgboost.cv({}, xgboost.DMatrix(X, Y), 2)
+    (run,) = recorded.runs()
+    assert (run.name, run.metrics, run.params, run.models) == ("GridSearchCV", {}, {}, [])
+
+
+def test_several_fits_are_several_runs(recorded) -> None:
+    model = xgboost.XGBRegressor(n_estimators=2)
+    model.fit(X, Y)
+    model.fit(X, Y, xgb_model=model)
+    assert len(recorded.runs()) == 2
+
+
+def test_a_fit_that_raises_is_a_failed_run(recorded) -> None:
+    with pytest.raises(ValueError):
+        xgboost.XGBRegressor(n_estimators=2).fit(X, Y[:10])
+    with pytest.raises(TypeError):
+        xgboost.XGBRegressor(n_estimators=2).fit(X)
+    runs = recorded.runs()
+    assert [(run.status, run.models) for run in runs] == [("failed", []), ("failed", [])]
+    assert runs[0].error["type"] == "XGBoostError"
