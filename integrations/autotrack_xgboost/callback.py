@@ -1,8 +1,8 @@
 """`AutotrackCallback`: records the trainings that it is passed to, without `autotrack.enable()`.
 
-Rounds come through xgboost's own callback interface. That one tells neither an exception nor the model that `train` will
-return, so the callback also watches, through the closure of `train` and `cv`, how the trainings that it takes part in
-end; all others pass through untouched, and `autotrack.disable()` takes the watching out again.
+Rounds come through xgboost's own callback interface. That one tells neither an exception nor the model that `train`
+will return, so the callback also watches, through the closure of `train` and `cv`, how the trainings that it takes part
+in end; all others pass through untouched, and `autotrack.disable()` takes the watching out again.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class AutotrackCallback(TrainingCallback):
             self._leaf.end(RuntimeError("the training did not come to its end"))
             self._leaf = self._recording = None
         given = named(self._call) if self._call is not None else {}
-        called = f"xgboost.{self._call.function.__name__}" if self._call is not None else "xgboost.train"
+        called = "xgboost.cv" if hasattr(model, "cvfolds") else "xgboost.train"
         session.settings  # noqa: B018  the session learns how to open runs when its settings are first read
         if self.run is not None:
             self._leaf = rejoin_leaf(self.run)
@@ -138,10 +138,12 @@ class AutotrackCallback(TrainingCallback):
             return
         with leaf:
             leaf.outcome = outcome
-            if outcome.error is not None or recording is None:
+            if recording is None:
                 return
-            if history is not None and length(history) > seen:
+            if history is not None and length(history) > seen:  # a callback before this one stopped, or raised
                 recording.round(outcome.result, history, recording.rounds)
+            if outcome.error is not None:
+                return
             recording.finish(outcome.result if isinstance(outcome.result, xgboost.Booster) else None)
 
 

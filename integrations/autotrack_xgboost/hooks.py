@@ -14,7 +14,8 @@ from autotrack.patching.observe import Observer
 from autotrack.plugin import Call, Installation, Leaf, Outcome, begin_leaf, guarded, is_silent, rejoin_leaf
 from autotrack.provenance import dataset, weights
 from autotrack.session import session
-from autotrack_xgboost import data, model
+from autotrack_xgboost import data
+from autotrack_xgboost import model as models
 from autotrack_xgboost.arguments import items, named
 from autotrack_xgboost.recording import Recording, length, now, recorded_in
 
@@ -25,7 +26,7 @@ def install(installation: Installation) -> None:
     """Place the observers; xgboost has been imported."""
     import xgboost
 
-    weights.register("xgboost", model.save)
+    weights.register("xgboost", models.save)
     dataset.register("xgboost.core.DMatrix", data.describe_dmatrix)
     observe_function(installation, "train", watch_train)
     observe_function(installation, "cv", watch_cv)
@@ -112,8 +113,8 @@ def watch_after_iteration(call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     history = call.args[0].history
     if outcome.error is None or length(history) > recording.rounds:
-        given = dict(zip(("container", "model", "epoch"), call.args, strict=False)) | call.kwargs
-        recording.round(given["model"], history, given["epoch"])
+        model, epoch = call.args[1:3] if len(call.args) > 2 else (call.kwargs["model"], call.kwargs["epoch"])
+        recording.round(model, history, epoch)
 
 
 def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:

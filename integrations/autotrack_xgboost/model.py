@@ -6,6 +6,7 @@ Boosters are read only.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from autotrack.provenance.weights import Saved
@@ -28,8 +29,15 @@ def save(model: Any) -> Saved:
 
 
 def importance(booster: Any) -> bytes:
-    """`{"gain": {feature: value}}` as JSON, the greatest first; of a linear booster `{"weight": …}`."""
-    kind = "weight" if resolved(booster).get("booster") == "gblinear" else "gain"
+    """`{"gain": {feature: value}}` as JSON, the greatest first; of a linear booster `{"weight": …}`.
+
+    Raises `ValueError` where xgboost has none.
+    """
+    told = json.loads(booster.save_config())["learner"]["learner_train_param"]
+    if told.get("multi_strategy") == "multi_output_tree" and _release() < (3, 2):
+        # Asked for it, xgboost 2.1 ends the process with a segmentation fault; 3.2 answers.
+        raise ValueError("this xgboost has no importance for trees with several outputs")
+    kind = "weight" if told.get("booster") == "gblinear" else "gain"
     scores = booster.get_score(importance_type=kind)
     ordered = sorted(scores.items(), key=lambda item: _size(item[1]), reverse=True)
     return json.dumps({kind: dict(ordered)}, indent=1).encode()
@@ -56,6 +64,12 @@ def effective(booster: Any) -> dict[str, str]:
     trees = learner["gradient_booster"]
     trees = trees.get("gbtree", trees)
     return {**learner["generic_param"], **trees.get("tree_train_param", {}), **resolved(booster)}
+
+
+def _release() -> tuple[int, ...]:
+    import xgboost
+
+    return tuple(int(part) for part in re.findall(r"\d+", xgboost.__version__)[:2])
 
 
 def _size(score: Any) -> float:

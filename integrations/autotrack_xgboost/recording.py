@@ -74,7 +74,7 @@ class Recording:
 
     def round(self, model: Any, history: History, at: int) -> None:
         """Record the last element of each series of the history, at this round."""
-        if at == 0:
+        if at == 0 and model is not None:
             # Not before: asking an unconfigured booster configures it, and gives its warnings in the wrong place.
             self._first_round = int(model.num_boosted_rounds()) - 1
             if self._first_round > 0:
@@ -126,7 +126,7 @@ class Recording:
         best = int(source.attr("best_iteration"))
         # `best_iteration` counts the rounds of a model that was trained further, the series do not.
         at = best - self._first_round
-        self.run.log_metrics({"best_iteration": best, "best_score": float(source.attr("best_score"))}, at)
+        self.run.log_metrics({"best_iteration": best, "best_score": _score(source.attr("best_score"))}, at)
 
     def _keep(self, booster: Any, model: Any) -> None:
         wanted = session.settings.models
@@ -144,6 +144,11 @@ def length(history: History) -> int:
         for values in series.values():
             return len(values)
     return 0
+
+
+def _score(text: str) -> float:
+    # After `cv`, xgboost 2 keeps the mean and the deviation as the text of a tuple, "(np.float64(0.5), 0.1)".
+    return float(text.lstrip("(").removeprefix("np.float64(").partition(",")[0].rstrip(")"))
 
 
 _now: ContextVar[Recording | None] = ContextVar("autotrack_xgboost_recording", default=None)

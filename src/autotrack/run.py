@@ -8,13 +8,11 @@ into training because of a value that cannot be recorded: the value is converted
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from autotrack import guard
 from autotrack.errors import UsageError
@@ -33,6 +31,9 @@ from autotrack.events import (
     encode,
 )
 from autotrack.outcome import error_record, status_of
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 _PLAIN = frozenset((float, int))
 _time_ns = time.time_ns
@@ -69,7 +70,7 @@ class Run:
         code: Mapping[str, Any] | None = None,
     ) -> None:
         """`sink` is asked for the journal at each event, so that a forked child writes to its own."""
-        self.id = run_id or secrets.token_hex(8)
+        self.id = run_id or os.urandom(8).hex()
         self.name = name
         self.project = project
         self.parent_id = parent
@@ -262,6 +263,8 @@ def exact_step(step: Any) -> Step:
     if hasattr(step, "__index__"):
         number = step.__index__()
     else:
+        from decimal import Decimal
+
         decimal = step if isinstance(step, Decimal) else Decimal(repr(float(step)))
         if not decimal.is_finite():
             raise UsageError(f"step={step!r} is not finite")

@@ -196,6 +196,8 @@ for step in range(20_000):
     first.log_metrics({"loss": float(step)}, step=step)
     if step == 10_000:
         print("half", flush=True); sys.stdin.readline()
+        while autotrack.session.session._forwarder.is_alive():  # a thread that waits for the disk outlives the kill
+            time.sleep(0.01)
 first.end()
 with autotrack.start_run("second") as second:
     second.log_metrics({"loss": 1.0}, step=0)
@@ -212,7 +214,6 @@ with autotrack.start_run("second") as second:
     until(lambda: (home.folder / "store.db").exists())
     for pid in forwarders(home.folder):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not forwarders(home.folder))
     child.communicate("go\n")
     home.await_archive(1)
     runs = home.ask("[autotrack.get_run(r['id']) for r in autotrack.runs()]")

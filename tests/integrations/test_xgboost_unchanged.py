@@ -190,7 +190,8 @@ def places():
 
 
 def originals():
-    cells = [cell.cell_contents for function in (xgboost.train, xgboost.cv) for cell in function.__closure__]
+    decorated = [it for it in (xgboost.train, xgboost.cv) if "func" in it.__code__.co_freevars]
+    cells = [it.__closure__[it.__code__.co_freevars.index("func")].cell_contents for it in decorated]
     return [vars(owner)[name] for owner, name in places()] + cells + [xgboost.train, xgboost.cv]
 
 

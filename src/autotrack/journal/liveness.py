@@ -9,7 +9,6 @@ as alive.
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +26,7 @@ _held: dict[str, int] = {}
 def hold(folder: Path) -> None:
     """Take the lock that says this process lives, for as long as it does."""
     descriptor = os.open(folder / ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.write(descriptor, f"{os.getpid()} {process_started(os.getpid())} {socket.gethostname()}\n".encode())
+    os.write(descriptor, f"{os.getpid()} {process_started(os.getpid())} {host_name()}\n".encode())
     if fcntl is not None:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +72,15 @@ def is_alive(folder: Path) -> bool:
         os.close(descriptor)
 
 
+def host_name() -> str:
+    """The name of this machine."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import socket
+
+    return socket.gethostname()
+
+
 def process_started(pid: int) -> float:
     """When the process began, in seconds on a clock of its host: with the pid, a name that is never reused."""
     try:
@@ -92,7 +100,7 @@ def _process_lives(text: list[str]) -> bool:
     if len(text) < 3:
         return False
     pid, started, host = int(text[0]), float(text[1]), text[2]
-    if host != socket.gethostname():
+    if host != host_name():
         return True
     try:
         os.kill(pid, 0)

@@ -8,8 +8,6 @@ counted as lost, one warning is given, and the count enters the journal as soon 
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import time
 from pathlib import Path
 from threading import RLock
@@ -35,14 +33,14 @@ class Writer:
     def __init__(self, journals: Path, *, version: str, backends: tuple[str, ...]) -> None:
         """Create the journal's folder below `journals`. Raises `OSError` where that cannot be."""
         now = time.time_ns()
-        self.name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}-{os.getpid()}-{os.urandom(4).hex()}"
         self.folder = journals / self.name
         self.home: Path | None = journals.parent
         self.pid = os.getpid()
         self.lost = 0
         self._header = WriterStarted(
             run="", time=now, writer=self.name, pid=self.pid, pid_started=liveness.process_started(self.pid),
-            host=socket.gethostname(), boot=_boot_id(), version=version, backends=list(backends),
+            host=liveness.host_name(), boot=_boot_id(), version=version, backends=list(backends),
         )  # fmt: skip
         self._lock = RLock()
         self._sequence = 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from autotrack.journal.liveness import host_name
 from autotrack.provenance.params import is_secret, mask_urls
 
 
@@ -21,7 +21,7 @@ def environment() -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "executable": sys.executable,
         "system": f"{system.sysname} {system.release} {system.machine}" if system else sys.platform,
-        "host": socket.gethostname(),
+        "host": host_name(),
         "processors": os.cpu_count(),
         "working_folder": _working_folder(),
         "command": masked_command(sys.orig_argv),

@@ -1,0 +1,127 @@
+"""`autotrack show`: everything about one run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from autotrack.cli.opening import identify, open_runs
+from autotrack.cli.printing import (
+    clean,
+    duration,
+    json_option,
+    moment,
+    print_heading,
+    print_json,
+    print_table,
+    print_text,
+    size,
+)
+from autotrack.session import session
+
+
+@click.command(epilog="\b\nExamples:\n  autotrack show latest\n  autotrack show 4f2a --json | jq .params")
+@click.argument("run")
+@json_option
+def show(run: str, as_json: bool) -> None:
+    """Show everything about one run.
+
+    RUN is an id, the beginning of one, a name, or: latest.
+    """
+    from autotrack.cli.deliveries import deliveries
+
+    with open_runs() as store:
+        record = store.run(identify(store, run))
+    record["delivery"] = deliveries(session.settings, record)
+    if as_json:
+        print_json(record)
+    else:
+        _print(record)
+
+
+def _print(record: dict[str, Any]) -> None:
+    took = duration(record["started_at"], record["ended_at"])
+    header = [
+        ("run", record["id"]),
+        ("name", record["name"]),
+        ("project", record["project"]),
+        ("status", record["status"]),
+        ("started", moment(record["started_at"])),
+        ("ended", f"{moment(record['ended_at'])} (after {took})" if took else ""),
+        ("parent", record["parent_id"]),
+        ("integration", record["integration"]),
+    ]
+    print_table(["", ""], [row for row in header if row[1]])
+    if record["error"]:
+        print_heading("error")
+        told = record["error"]["traceback"] or f"{record['error']['type']}: {record['error']['message']}"
+        print_text(told)
+    for group in ("params", "tags"):
+        _section(group, ["key", "value"], list(record[group].items()))
+    _section(
+        "metrics",
+        ["key", "last", "min", "max", "steps", "count"],
+        [
+            [key, told["last"], told["min"], told["max"], f"{told['first_step']}–{told['last_step']}", told["count"]]
+            for key, told in record["metrics"].items()
+        ],
+        right=("last", "min", "max", "count"),
+    )
+    _section(
+        "datasets",
+        ["role", "name", "rows", "columns", "kind", "fingerprint"],
+        [_dataset(one) for one in record["datasets"]],
+        right=("rows", "columns"),
+    )
+    _section(
+        "models",
+        ["name", "step", "format", "size", "digest"],
+        [
+            [one["name"], one["step"], one["format"], size(one["bytes"]), one["digest"] or _not_kept(one)]
+            for one in record["models"]
+        ],
+        right=("size",),
+    )
+    _section(
+        "artifacts",
+        ["name", "size", "digest"],
+        [[one["name"], size(one["bytes"]), one["digest"]] for one in record["artifacts"]],
+        right=("size",),
+    )
+    _section("code", ["", ""], list(record["code"].items()))
+    _section("environment", ["", ""], list(record["environment"].items()))
+    _section("what the record lacks", ["what", "count", "why"], _rows(record["notes"]), right=("count",))
+    _print_delivery(record["delivery"])
+
+
+def _section(title: str, columns: list[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    if rows:
+        print_heading(title)
+        print_table(columns, rows, right=right)
+
+
+def _dataset(one: dict[str, Any]) -> list[Any]:
+    told = one["fingerprint"]
+    return [one["role"], one["name"], told.get("n_rows"), told.get("n_columns"), told.get("kind"), told.get("value")]
+
+
+def _not_kept(model: dict[str, Any]) -> str:
+    return f"not kept: {model.get('problem') or 'it is being converted'}"
+
+
+def _rows(notes: list[dict[str, Any]]) -> list[list[Any]]:
+    return [[note["what"], note["count"], note["why"]] for note in notes]
+
+
+def _print_delivery(told: list[dict[str, Any]]) -> None:
+    rows = []
+    for one in told:
+        state = "everything has arrived" if not one["lag"] else f"{one['lag']} events of its journal are on the way"
+        rows.append([one["backend"], state, one["dead"], one["problem"]])
+    _section("delivery", ["backend", "state", "refused", "problem"], rows, right=("refused",))
+    for one in told:
+        _section(f"not carried by {one['backend']}", ["what", "count", "why"], _rows(one["not_carried"]), ("count",))
+        if one["dead"]:
+            click.echo(clean(f"refused events: {one['dead_letters']}"))
