@@ -1,4 +1,4 @@
-"""The local store: 200,000 points from the first call until they are stored, a long series, `autotrack ls` of many runs.
+"""The local store: 200,000 points from the first call until they are stored, a long series, and `autotrack ls`.
 
 Lines measured in the same run: bare Python for the program, numpy reading the same series from a file.
 """

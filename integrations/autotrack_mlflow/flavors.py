@@ -41,7 +41,7 @@ def _sklearn(trained: str, blob: Path) -> Flavor:
 def _own_types(blob: Path) -> list[str]:
     """The types in a skops file that are scikit-learn's or numpy's own.
 
-    skops trusts few of them by itself (no tree, since 0.13) and MLflow loads with the types that `MLmodel` names. The
+    skops trusts few of them by itself (in 0.16, no tree) and MLflow loads with the types that `MLmodel` names. The
     file was made from a model that was trained here, so its scikit-learn types are named; types of anybody else are
     left for the reader to trust. The file is a zip archive with its types in `schema.json`.
     """

@@ -7,8 +7,9 @@ from the start, and else with the process. Which call is the last nobody can kno
 
 from __future__ import annotations
 
-import _thread
 import atexit
+import gc
+import os
 import time
 import weakref
 from collections.abc import Generator, Mapping
@@ -40,11 +41,15 @@ class Course:
         """Keep the weights as they are now."""
         started = time.monotonic()
         self.kept_at = self.calls
-        fitted.keep(self.run, estimator)
+        fitted.keep(self.run, estimator, step=self.calls - 1)
         self.keeping += time.monotonic() - started
 
 
 _courses: dict[int, tuple[weakref.ref[Any], Course]] = {}
+_dropped: list[Course] = []
+"""Courses whose estimators a collection of garbage took, to be ended at the next occasion."""
+
+_collecting = False
 _at_exit = False
 
 
@@ -69,7 +74,7 @@ def watch(method: str, estimator: Any, arguments: Mapping[str, Any]) -> Generato
         leaf.outcome = yield
         if leaf.outcome.error is not None:
             leaf.owns = course.owned
-            _courses.pop(id(estimator), None)
+            _forget(id(estimator))
             return
         with guarded("sklearn"):
             models.own(estimator, run)
@@ -90,6 +95,7 @@ def watch(method: str, estimator: Any, arguments: Mapping[str, Any]) -> Generato
 
 def used(estimator: Any) -> None:
     """The estimator predicts: its weights are of interest, and kept if they have changed and it costs little."""
+    _end_dropped()
     course = _course_of(estimator)
     if course is None or course.kept_at == course.calls:
         return
@@ -99,13 +105,15 @@ def used(estimator: Any) -> None:
 
 def finish(estimator: Any) -> None:
     """The estimator is fitted from the start: what it had learnt before is another training, and that has ended."""
+    _end_dropped()
     course = _course_of(estimator)
     if course is not None:
-        del _courses[id(estimator)]
+        _forget(id(estimator))
         _close(course)
 
 
 def _begin(estimator: Any) -> tuple[Leaf | None, Course | None]:
+    _end_dropped()
     course = _course_of(estimator)
     around = current()
     lent = around.run if around is not None else None
@@ -120,11 +128,16 @@ def _begin(estimator: Any) -> tuple[Leaf | None, Course | None]:
 
     def gone(reference: weakref.ref[Any]) -> None:
         entry = _courses.get(key)
-        if entry is not None and entry[0] is reference:
-            del _courses[key]
-            # This may run inside a collection of garbage that began anywhere, in the journal's writer too.
-            _thread.start_new_thread(_close, (entry[1],))
+        if entry is None or entry[0] is not reference:
+            return
+        # A collection of garbage may have begun anywhere, in the journal's writer too: nothing is written there.
+        if _collecting:
+            _dropped.append(entry[1])
+        else:
+            _close(entry[1])
+        _forget(key)
 
+    _follow_collections()
     _courses[key] = (weakref.ref(estimator, gone), course)
     _finish_at_exit()
     return leaf, course
@@ -137,7 +150,32 @@ def _course_of(estimator: Any) -> Course | None:
     return entry[1]
 
 
+def _forget(key: int) -> None:
+    _courses.pop(key, None)
+    if not _courses and _note_collection in gc.callbacks:
+        gc.callbacks.remove(_note_collection)
+
+
+def _follow_collections() -> None:
+    global _collecting
+    if _note_collection not in gc.callbacks:
+        _collecting = False
+        gc.callbacks.append(_note_collection)
+
+
+def _note_collection(phase: str, _details: Mapping[str, Any]) -> None:
+    global _collecting
+    _collecting = phase == "start"
+
+
+def _end_dropped() -> None:
+    while _dropped:
+        _close(_dropped.pop())
+
+
 def _close(course: Course) -> None:
+    if course.run.status != "running":
+        return
     with guarded("sklearn"):
         unkept = course.calls - course.kept_at
         if unkept and fitted.keeps_models():
@@ -155,6 +193,7 @@ def _finish_at_exit() -> None:
 
 
 def _keep_all() -> None:
+    _end_dropped()
     for reference, course in list(_courses.values()):
         estimator = reference()
         if estimator is not None and course.kept_at < course.calls and course.run.status == "running":
@@ -165,3 +204,13 @@ def _keep_all() -> None:
 def _rows(data: Any) -> int:
     shape = getattr(data, "shape", None)
     return int(shape[0]) if shape else len(data)
+
+
+def _forget_in_child() -> None:
+    # These trainings are the parent's; a copy that is dropped in a forked child ends nothing.
+    _courses.clear()
+    _dropped.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -83,8 +83,8 @@ def log_importances(run: Any, estimator: Any, inner: Any) -> None:
         if hasattr(values, "toarray"):
             values = values.toarray()
         headers = ["coefficient"]
-    shape: tuple[int, ...] = tuple(getattr(values, "shape", ()))
-    if len(shape) not in (1, 2) or not shape[-1]:
+    shape = getattr(values, "shape", None)
+    if not shape or len(shape) > 2 or not shape[-1]:
         return
     if values.size > MOST_WEIGHTS:
         run.note("feature_importances.csv", f"more than {MOST_WEIGHTS} values", int(values.size))
@@ -96,7 +96,7 @@ def log_importances(run: Any, estimator: Any, inner: Any) -> None:
     run.log_artifact(table(["feature", *headers], zip(names, *columns, strict=True)), "feature_importances.csv")
 
 
-def keep(run: Any, estimator: Any) -> None:
+def keep(run: Any, estimator: Any, step: int | None = None) -> None:
     """Keep the fitted model; of a search the estimator that it refitted."""
     if not keeps_models():
         return
@@ -105,7 +105,7 @@ def keep(run: Any, estimator: Any) -> None:
         if estimator is None:
             run.note("model", "the search has refit=False and no best estimator")
             return
-    run.log_model(estimator, "model")
+    run.log_model(estimator, "model", step=step)
 
 
 def keeps_models() -> bool:

@@ -74,7 +74,10 @@ def _metrics(installation: Installation, module: Any) -> None:
 
 def _model_selection(installation: Installation, module: Any) -> None:
     for name in folds.FUNCTIONS:
-        _observe_inner(installation, getattr(module, name, None), folds.watch)
+        if not _observe_inner(installation, getattr(module, name, None), folds.watch):
+            # Not decorated before 1.4: names that were imported from here before this are not seen.
+            for place in (module, module._validation):
+                installation.observe(place, name, folds.watch)
 
 
 def _inspection(installation: Installation, module: Any) -> None:
@@ -82,13 +85,14 @@ def _inspection(installation: Installation, module: Any) -> None:
         _observe_inner(installation, getattr(module, name, None), scores.watch_inspection)
 
 
-def _observe_inner(installation: Installation, function: Any, observer: Any) -> None:
-    # The decorator `validate_params` closes over the function that it checks: every import of it, old or new, calls
-    # through that cell. The few functions that are not decorated stay unobserved.
+def _observe_inner(installation: Installation, function: Any, observer: Any) -> bool:
+    """Observe a function inside its decorator; whether it has that decorator."""
+    # `validate_params` closes over the function that it checks: every import of it, old or new, calls through that cell.
     try:
         installation.observe_cell(function, "func", observer)
     except LookupError:
-        pass
+        return False
+    return True
 
 
 def _names(code: CodeType) -> set[str]:

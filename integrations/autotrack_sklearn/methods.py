@@ -7,6 +7,7 @@ our function in them, into other processes. What they inherit is observed where 
 from __future__ import annotations
 
 import sys
+import threading
 from types import FunctionType
 from typing import Any
 
@@ -17,6 +18,8 @@ PREDICT = ("predict", "predict_proba", "predict_log_proba", "decision_function",
 
 _installation: Installation | None = None
 _seen: set[type] = set()
+_placed: set[tuple[type, str]] = set()
+_placing = threading.Lock()
 
 
 def place_with(installation: Installation) -> None:
@@ -29,17 +32,20 @@ def place_with(installation: Installation) -> None:
 
 def watch(kind: type) -> None:
     """Observe the predicting and scoring methods of `kind`, each in the class that defines it."""
-    if kind in _seen or _installation is None:
+    if kind in _seen:
         return
-    for name in (*PREDICT, "score"):
-        observer = scores.watch_score if name == "score" else scores.watch_predict
-        for owner in kind.__mro__:
-            found = vars(owner).get(name)
-            if found is None or not _is_importable(owner):
-                continue
-            with guarded("sklearn"):
-                _place(_installation, owner, name, found, observer)
-    _seen.add(kind)
+    with _placing:
+        if kind in _seen or _installation is None:
+            return
+        for name in (*PREDICT, "score"):
+            observer = scores.watch_score if name == "score" else scores.watch_predict
+            for owner in kind.__mro__:
+                found = vars(owner).get(name)
+                if found is None or not _is_importable(owner):
+                    continue
+                with guarded("sklearn"):
+                    _place(_installation, owner, name, found, observer)
+        _seen.add(kind)
 
 
 def _place(installation: Installation, owner: type, name: str, found: Any, observer: Any) -> None:
@@ -53,9 +59,6 @@ def _place(installation: Installation, owner: type, name: str, found: Any, obser
     else:
         return
     _placed.add(mark)
-
-
-_placed: set[tuple[type, str]] = set()
 
 
 def _is_importable(kind: type) -> bool:

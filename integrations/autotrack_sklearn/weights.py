@@ -12,6 +12,7 @@ import importlib.util
 import io
 import pickle
 from functools import cache
+from importlib import import_module
 from types import FunctionType
 from typing import Any
 
@@ -72,7 +73,8 @@ def to_skops(data: bytes) -> bytes:
 
 def is_known(module: str, name: str, thing: Any) -> bool:
     """Whether a snapshot may refer to `thing`, which is called `name` in `module`."""
-    package = module.partition(".")[0]
+    # Up to scikit-learn 1.8 the compiled losses of gradient boosting name their module without its package.
+    package = "sklearn" if module == "_loss" else module.partition(".")[0]
     if module == "builtins":
         return name in BUILTINS
     if (module, name) in PLAIN:
@@ -107,6 +109,8 @@ class _Pickler(pickle.Pickler):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        if module == "_loss":
+            import_module("sklearn._loss._loss")  # registers itself under that name too
         found = super().find_class(module, name)
         if not is_known(module, name, found):
             raise pickle.UnpicklingError(f"a snapshot of a scikit-learn model may not hold {module}.{name}")

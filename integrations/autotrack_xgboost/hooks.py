@@ -25,6 +25,7 @@ TRAIN_PARTS = ("y", "sample_weight", "base_margin", "group", "qid")
 def install(installation: Installation) -> None:
     """Place the observers; xgboost has been imported."""
     import xgboost
+    import xgboost.callback
 
     weights.register("xgboost", models.save)
     dataset.register("xgboost.core.DMatrix", data.describe_dmatrix)
@@ -40,19 +41,31 @@ def install(installation: Installation) -> None:
 
 
 def observe_function(installation: Installation, name: str, observer: Observer) -> None:
-    """Observe `train` or `cv` inside its decorator, or, should a version not decorate it, under each of its names."""
+    """Observe `train` or `cv` inside its decorator; `cv` of xgboost 2, which has none, under each of its names."""
     import xgboost
 
     function = decorated = getattr(xgboost.training, name)
-    while "func" not in getattr(getattr(decorated, "__code__", None), "co_freevars", ()):
-        # Another tool may have wrapped it; what it wrapped is further in.
-        decorated = getattr(decorated, "__wrapped__", None)
-        if decorated is None:
-            for module in (xgboost, xgboost.training, getattr(xgboost, "sklearn", None)):
-                if getattr(module, name, None) is function:
-                    installation.observe(module, name, observer)
+    while decorated is not None:
+        if "func" in getattr(getattr(decorated, "__code__", None), "co_freevars", ()):
+            installation.observe_cell(decorated, "func", observer)
             return
-    installation.observe_cell(decorated, "func", observer)
+        decorated = getattr(decorated, "__wrapped__", None)  # another tool has wrapped it
+    installation.observe(xgboost.training, name, observer)
+    for module in (xgboost, getattr(xgboost, "sklearn", None)):
+        if getattr(module, name, None) is function:
+            _bind(installation, module, name, getattr(xgboost.training, name))
+
+
+def _bind(installation: Installation, module: Any, name: str, function: Any) -> None:
+    # The very same function under every name, since it is pickled by one of them.
+    original = getattr(module, name)
+    setattr(module, name, function)
+
+    def undo() -> None:
+        if getattr(module, name) is function:
+            setattr(module, name, original)
+
+    installation.on_remove(undo)
 
 
 def watch_train(call: Call) -> Generator[None, Outcome, None]:

@@ -63,10 +63,11 @@ class Backend(Protocol):
         """Get ready. Raises `BackendUnavailable` if that must be tried again, `UsageError` if it never can work."""
 
     def resume(self, writer: str) -> int | None:
-        """The position up to which this backend itself knows to hold the journal, or None if it keeps no such cursor."""
+        """The position up to which this backend itself knows to hold the journal; None if it keeps no cursor."""
 
     def deliver(self, batch: Sequence[Record]) -> int:
         """Take records of one journal, in order; return the sequence of the last one that is now held."""
+        ...
 
     def close(self) -> None:
         """Let go of connections. Nothing is delivered any more."""

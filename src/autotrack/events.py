@@ -10,6 +10,7 @@ fraction. Metric values are 64-bit floats, NaN and infinities included.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -141,7 +142,7 @@ AnyEvent: TypeAlias = (
 )
 
 encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(AnyEvent).decode
+_decode: Callable[[bytes | memoryview], AnyEvent] = msgspec.msgpack.Decoder(AnyEvent).decode
 
 METRICS_TAG: Final = 4
 """`MetricsLogged` is encoded on the hot path as the plain tuple `(METRICS_TAG, run, time, step, values)`."""

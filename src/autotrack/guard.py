@@ -1,8 +1,8 @@
 """Keeps our own faults away from the user's training, and says so once.
 
 What enters is an exception of ours and the name of the part that raised it; what leaves is one log line, a count, and
-the knowledge whether that part has failed so often that it is switched off. `AUTOTRACK_STRICT=1` turns the guard around:
-faults are raised, which is how autotrack's own tests run.
+the knowledge whether that part has failed so often that it is switched off. `AUTOTRACK_STRICT=1` turns the guard
+around: faults are raised, which is how autotrack's own tests run.
 
 The guard must never enclose a call into user code or a framework: it would swallow an exception that is not ours.
 """

@@ -11,8 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -83,14 +85,13 @@ class Plugins:
         wanted = list(self.integrations) if names is None else list(names)
         unknown = [name for name in wanted if name not in self.integrations]
         if unknown:
-            raise PluginError(
-                f"there is no integration {', '.join(unknown)}; there are {', '.join(sorted(self.integrations)) or 'none'}"
-            )
+            known = ", ".join(sorted(self.integrations)) or "none"
+            raise PluginError(f"there is no integration {', '.join(unknown)}; there are {known}")
         for name in wanted:
             if name in but or name in self.installed:
                 continue
             integration = self.integrations[name]
-            imports.when_imported(integration.module, lambda module, it=integration: self._install(it))
+            imports.when_imported(integration.module, partial(self._install, integration))
 
     def remove_all(self) -> None:
         """Take every integration out: each attribute is the original again."""
@@ -98,7 +99,7 @@ class Plugins:
         for name in reversed(list(self.installed)):
             self.installed.pop(name).remove()
 
-    def _install(self, integration: Integration) -> None:
+    def _install(self, integration: Integration, module: ModuleType) -> None:
         name = integration.name
         if name in self.installed or name in self.refused:
             return

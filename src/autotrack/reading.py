@@ -1,4 +1,4 @@
-"""Opening the local store to read it, brought up to what journals hold: a run is visible the moment its process ends."""
+"""Opening the local store to read it, brought up to what journals hold, so that a run is visible once it exists."""
 
 from __future__ import annotations
 

@@ -45,9 +45,13 @@ class Sink(Protocol):
     home: Path | None
     """The folder that blobs go to; None where nothing is kept."""
 
-    def append(self, payload: bytes) -> bool: ...
+    def append(self, payload: bytes) -> bool:
+        """Append an encoded event; whether it is kept."""
+        ...
 
-    def append_event(self, event: Event, *, essential: bool = False) -> bool: ...
+    def append_event(self, event: Event, *, essential: bool = False) -> bool:
+        """Encode and append an event; whether it is kept."""
+        ...
 
 
 class Run:
@@ -81,7 +85,7 @@ class Run:
         self._owner = owner
         self._names: dict[str, int] = {}
         self.append = self._first_append
-        """Appends encoded events to this process's journal: bound to it at the first use, and anew in a forked child."""
+        """Appends an encoded event to this process's journal: bound at the first use, and anew in a forked child."""
         self._next_step: dict[str, int] = {}
         self._highest_step = -1
         if owner:

@@ -42,6 +42,7 @@ class Session:
 
     @property
     def settings(self) -> Settings:
+        """The settings in force, read at the first use."""
         if self._settings is None:
             return self.configure()
         return self._settings
@@ -140,20 +141,22 @@ class Session:
         from autotrack.journal.writer import Writer
 
         home = self.settings.resolved_home
+        sink: Sink
         try:
             home.mkdir(parents=True, exist_ok=True)
             if not (home / ".gitignore").exists():
                 (home / ".gitignore").write_text("*\n")
-            self._sink = Writer(home / "journals", version=_version(), backends=self.settings.backends)
+            sink = Writer(home / "journals", version=_version(), backends=self.settings.backends)
             guard.warn_once("recording", f"recording to {home} (see: autotrack ls)")
         except OSError as problem:
-            self._sink = Unwritable(problem)
+            sink = Unwritable(problem)
+        self._sink = sink
         if not self._at_exit:
             import atexit
 
             atexit.register(self.close)
             self._at_exit = True
-        return self._sink
+        return sink
 
     def _keep_forwarding(self) -> None:
         """Have a forwarder for this journal, and another when that one has died."""
@@ -217,8 +220,8 @@ def start_run(
 ) -> Run:
     """Own a run: what trains in this thread until it ends is recorded in it.
 
-    As `with start_run() as run:` it ends with the block, as `failed` where the block raises; otherwise call `run.end()`,
-    or let the end of the process do it. A run that is started inside another is its child.
+    As `with start_run() as run:` it ends with the block, as `failed` where the block raises; otherwise call
+    `run.end()`, or let the end of the process do it. A run that is started inside another is its child.
     """
     around = current_run()
     run = session.open_run(

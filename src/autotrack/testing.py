@@ -9,7 +9,7 @@
         assert run.status == "finished"
         assert run.metrics["loss"] == [(0, 0.5), (1, 0.25)]
 
-Faults of autotrack and of plugins raise inside `recording` (`AUTOTRACK_STRICT`), instead of being reported and passed over.
+Faults of autotrack and of plugins raise inside `recording` (`AUTOTRACK_STRICT`) instead of being reported.
 """
 
 from __future__ import annotations

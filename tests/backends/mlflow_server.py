@@ -89,7 +89,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(10)
+            self._process.wait(4)
         except subprocess.TimeoutExpired:
             pass
         with contextlib.suppress(ProcessLookupError):

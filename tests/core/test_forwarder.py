@@ -44,7 +44,8 @@ class Keeping:
     def deliver(self, batch):
         with open(self.home / "kept.jsonl", "a") as file:
             for record in batch:
-                file.write(json.dumps([record.writer, record.sequence, type(record.event).__name__, repr(record.event)], ensure_ascii=False) + "\\\\n")
+                line = [record.writer, record.sequence, type(record.event).__name__, repr(record.event)]
+                file.write(json.dumps(line, ensure_ascii=False) + "\\\\n")
         return batch[-1].sequence
     def close(self):
         pass
@@ -112,8 +113,8 @@ class Home:
 
     def points(self, key: str) -> list[list[float]]:
         return self.ask(
-            "[(p['step'], p['value']) for p in "
-            f"__import__('autotrack.reading', fromlist='x').open_store().series_dicts(autotrack.runs()[-1]['id'], {key!r})]"
+            "[(p['step'], p['value']) for p in __import__('autotrack.reading', fromlist='x').open_store()"
+            f".series_dicts(autotrack.runs()[-1]['id'], {key!r})]"
         )  # type: ignore[return-value]
 
     def await_archive(self, count: int, seconds: float = 20) -> None:

@@ -1,4 +1,4 @@
-"""A full disk costs points, never the training: one warning, a count in the record, and what was written stays intact."""
+"""A full disk costs points, never the training: one warning, a count in the record."""
 
 import json
 import subprocess

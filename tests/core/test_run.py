@@ -78,12 +78,13 @@ def test_a_step_that_is_none_never_reaches_training(writer: Writer, step: object
 
 def test_the_outcome_is_the_true_one(writer: Writer) -> None:
     for error in (None, ValueError("boom"), KeyboardInterrupt(), SystemExit(3)):
-        try:
+        if error is None:
             with start(writer):
-                if error is not None:
-                    raise error
-        except BaseException as passed:
-            assert passed is error
+                pass
+            continue
+        with pytest.raises(type(error)) as passed, start(writer):
+            raise error
+        assert passed.value is error
     ends = logged(writer, RunEnded)
     assert [end.status for end in ends] == ["finished", "failed", "killed", "killed"]
     assert ends[1].error["type"] == "ValueError" and ends[1].error["message"] == "boom"

@@ -1,4 +1,4 @@
-"""A script that owns its run: recorded where AUTOTRACK_HOME says, with the true outcome, whatever the folder is like."""
+"""A script that owns its run: recorded where AUTOTRACK_HOME says, with the true outcome."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Each setting: argument beats environment beats default, its origin is known, and a bad value is told and passed over."""
+"""Each setting: argument beats environment beats default; a bad value is told and passed over."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_a_bad_value_is_told_with_its_variable_and_the_default_holds(variable, t
 def test_a_bad_or_unknown_argument_raises_and_says_what_would_do() -> None:
     with pytest.raises(UsageError, match="off, final, best, all"):
         settings.load({}, models="some")
-    with pytest.raises(UsageError, match="no setting modles; it has .*models"):
+    with pytest.raises(UsageError, match=r"no setting modles; it has .*models"):
         settings.load({}, modles="off")
 
 

@@ -107,7 +107,8 @@ def test_a_home_without_a_store_has_no_runs(tmp_path: Path) -> None:
 
 def test_listing_runs_imports_neither_numpy_nor_a_server_driver(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from autotrack.store.query import Store; from autotrack.settings import Settings;"
+        "import sys; from pathlib import Path; from autotrack.settings import Settings\n"
+        "from autotrack.store.query import Store\n"
         "Store.open(Path(sys.argv[1]), Settings()).runs(); print(*sys.modules)"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]

@@ -1,6 +1,7 @@
 """A training of many calls, by partial_fit or warm_start, is one run that stays open until it is over."""
 
 import gc
+import os
 import subprocess
 import sys
 import time
@@ -35,13 +36,6 @@ def batches(model, count, size=20):
     return model
 
 
-def until(condition):
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "it never became so"
-        time.sleep(0.01)
-
-
 def test_partial_fit_in_a_loop_is_one_run(recorded) -> None:
     model = batches(SGDClassifier(random_state=0), 5)
     (run,) = recorded.runs()
@@ -49,7 +43,7 @@ def test_partial_fit_in_a_loop_is_one_run(recorded) -> None:
     assert run.metrics["samples_seen"] == [(0, 20), (1, 40), (2, 60), (3, 80), (4, 100)]
     assert run.params["alpha"] == 0.0001
     assert len(run.datasets) == 1
-    assert len(run.models) == 3  # after 1, 2 and 4 calls
+    assert [kept.step for kept in run.models] == [0, 1, 3]
     assert model.coef_ is not None
 
 
@@ -85,11 +79,26 @@ def test_the_loss_curve_goes_on(recorded) -> None:
 def test_the_run_is_finished_when_the_estimator_is_dropped(recorded) -> None:
     model = batches(SGDClassifier(), 3)
     del model
-    gc.collect()
-    until(lambda: recorded.runs()[0].status == "finished")
     (run,) = recorded.runs()
-    assert run.ends == 1
+    assert (run.status, run.ends) == ("finished", 1)
     assert [(note.what, note.count) for note in run.notes] == [("model", 1)]  # the third call
+
+
+def test_an_estimator_that_garbage_collection_takes_ends_its_run_at_the_next_occasion(recorded) -> None:
+    cycle = [batches(SGDClassifier(), 2)]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+    SGDClassifier().fit(X, y)
+    assert [run.status for run in recorded.runs()] == ["finished", "finished"]
+
+
+def test_nothing_follows_collections_once_all_is_over(recorded) -> None:
+    before = list(gc.callbacks)
+    first, second = batches(SGDClassifier(), 1), batches(SGDClassifier(), 1)
+    assert len(gc.callbacks) == len(before) + 1
+    del first, second
+    assert gc.callbacks == before
 
 
 def test_the_run_is_failed_when_a_call_raises_and_the_next_call_begins_another(recorded) -> None:
@@ -134,6 +143,22 @@ def test_warm_start_fits_are_one_run(recorded) -> None:
     assert (run.name, run.status) == ("RandomForestClassifier", "running")
     assert run.params["n_estimators"] == 6
     assert len(run.metrics["score"]) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_copy_that_is_dropped_in_a_forked_child_ends_nothing(recorded) -> None:
+    model = batches(SGDClassifier(), 2)
+    child = os.fork()
+    if child == 0:
+        del model
+        gc.collect()
+        time.sleep(0.2)
+        os._exit(0)
+    os.waitpid(child, 0)
+    model.partial_fit(X, y)
+    (run,) = recorded.runs()
+    assert (run.status, run.ends) == ("running", 0)
+    assert [step for step, _ in run.metrics["samples_seen"]] == [0, 1, 2]
 
 
 def test_weights_are_kept_when_the_model_is_used(recorded) -> None:

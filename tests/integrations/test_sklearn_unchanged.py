@@ -21,7 +21,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -207,8 +207,8 @@ def test_threads_of_one_fit_belong_to_it(recorded) -> None:
     with joblib.parallel_backend("threading"):
         BaggingClassifier(SVC(), n_estimators=8, n_jobs=2).fit(X, y)
         GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [0.1, 1, 10]}, cv=3, n_jobs=2).fit(X, y)
-        cross_val_score(SVC(), X, y, cv=8, n_jobs=2)
-    assert [run.name for run in recorded.runs()] == ["BaggingClassifier", "GridSearchCV", "cross_val_score SVC"]
+        cross_validate(SVC(), X, y, cv=8, n_jobs=2)
+    assert [run.name for run in recorded.runs()] == ["BaggingClassifier", "GridSearchCV", "cross_validate SVC"]
 
 
 def test_threads_of_the_user_have_runs_of_their_own(recorded) -> None:

@@ -42,6 +42,7 @@ class Progress:
 
     @property
     def path(self) -> Path:
+        """The file that it is kept in."""
         return self.folder / f"{self.backend}.json"
 
     def load(self) -> None:

@@ -81,8 +81,8 @@ class Forwarder:
                 late.append(f"{name} ({progress.problem})" if progress.problem else name)
         if late:
             guard.say(
-                f"not everything has reached {', '.join(late)} yet; nothing is lost: it is delivered in the background, "
-                "or by: autotrack sync"
+                f"not everything has reached {', '.join(late)} yet; nothing is lost: "
+                "it is delivered in the background, or by: autotrack sync"
             )
 
     def _wait(self, deadline: float) -> None:

@@ -20,7 +20,7 @@ except ImportError:  # Windows
 ALIVE: Final = "alive"
 
 _held: dict[str, int] = {}
-"""Journals of this very process: closing any descriptor of their `alive` file would drop the lock, so none is opened."""
+"""Journals of this very process: closing any descriptor of their `alive` file would drop the lock."""
 
 
 def hold(folder: Path) -> None:

@@ -151,9 +151,9 @@ def _next_intact(data: bytes, at: int) -> int:
         length, checksum, sequence = unpack(data, at)
         stop = at + HEADER_BYTES + length
         # Events are MessagePack arrays: a cheap look at the first byte spares most of the checksums.
-        if 0 < length <= size and stop <= size and 0x90 <= data[at + HEADER_BYTES] <= 0x9F:
-            if is_intact(view[at + HEADER_BYTES : stop], checksum, sequence):
-                return at
+        likely = 0 < length <= size and stop <= size and 0x90 <= data[at + HEADER_BYTES] <= 0x9F
+        if likely and is_intact(view[at + HEADER_BYTES : stop], checksum, sequence):
+            return at
         at += 1
     return -1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from autotrack import guard
 from autotrack.events import Event
 
@@ -11,7 +13,7 @@ class Unwritable:
 
     def __init__(self, problem: OSError) -> None:
         self.lost = 0
-        self.home = None
+        self.home: Path | None = None
         guard.warn_once(
             "journal:lost",
             f"nothing is recorded: {problem}. Training goes on; point AUTOTRACK_HOME at a folder that can be written",

@@ -93,9 +93,7 @@ class Writer:
         if not essential or not self._give_up_ballast():
             return False
         self.lost -= 1
-        if self.append(payload):
-            return True
-        return False
+        return self.append(payload)
 
     def close(self) -> None:
         """Write the journal's end. The lock goes with the process."""
@@ -111,6 +109,7 @@ class Writer:
 
     @property
     def closed(self) -> bool:
+        """Whether the journal has been ended."""
         return self._closed
 
     @property
@@ -137,7 +136,7 @@ class Writer:
             (self.folder / segment_name(self._segment)).unlink(missing_ok=True)
             self._segment -= 1
             raise
-        return opened  # type: ignore[return-value]
+        return opened
 
     def _rotate(self) -> None:
         full, size = self._file, self._size

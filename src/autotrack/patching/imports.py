@@ -44,7 +44,7 @@ def when_imported(name: str, hook: Hook) -> None:
     """Call `hook(module)` once `name` has been fully imported: now, if it is; never, if it never is."""
     _finder.awaited.setdefault(name, []).append(hook)
     if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _finder)
     run_ready()
 
 
@@ -52,7 +52,7 @@ def forget() -> None:
     """Await nothing any more and leave `sys.meta_path` as it was."""
     _finder.awaited.clear()
     if _finder in sys.meta_path:
-        sys.meta_path.remove(_finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(_finder)
 
 
 def run_ready() -> None:

@@ -106,7 +106,8 @@ class Blobs:
 def _blocks(source: BinaryIO) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(BLOCK))
     while True:
-        filled = source.readinto(buffer) if hasattr(source, "readinto") else None
+        read_into = getattr(source, "readinto", None)
+        filled = read_into(buffer) if read_into is not None else None
         if filled is None:  # a stream that only has read()
             data = source.read(BLOCK)
             if not data:

@@ -25,7 +25,7 @@ def register(type_name: str, describe: Describe) -> None:
 
 def describe(data: Any) -> dict[str, Any]:
     """The record of one dataset. A mapping of named parts (`X`, `y`, `sample_weight`) gives a record with `parts`."""
-    if isinstance(data, Mapping) and data and all(isinstance(name, str) for name in data):
+    if _is_parts(data):
         parts = {name: describe(part) for name, part in data.items() if part is not None}
         first = next(iter(parts.values()), {})
         return {"kind": "parts", "n_rows": first.get("n_rows"), "n_columns": first.get("n_columns"), "parts": parts}
@@ -43,6 +43,10 @@ def describe(data: Any) -> dict[str, Any]:
         width = len(data[0]) if data and isinstance(data[0], list | tuple) else 1
         return {"kind": type(data).__name__, "n_rows": len(data), "n_columns": width}
     return {"kind": _type_name(data)}
+
+
+def _is_parts(data: Any) -> bool:
+    return isinstance(data, Mapping) and bool(data) and all(isinstance(name, str) for name in data)
 
 
 def _array(data: Any) -> dict[str, Any]:

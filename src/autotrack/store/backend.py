@@ -30,15 +30,15 @@ class LocalBackend:
     def open(self, context: BackendContext) -> None:
         """Open the database, making it where there is none.
 
-        Raises `BackendUnavailable` when it cannot be reached now, `UsageError` or `StoreError` when it never can be used.
+        Raises `BackendUnavailable` when it cannot be reached now, `UsageError` or `StoreError` when it never can.
         """
         with _answering():
             self._engine = open_engine(context.home, context.settings)
 
     def resume(self, writer: str) -> int | None:
-        """The position up to which the database holds the writer's journal; 0, not None, where it holds nothing of it:
+        """The position up to which the database holds the writer's journal.
 
-        the forwarder's own cursor would pass over what a new database lacks.
+        0, not None, where it holds nothing of it: the forwarder's own cursor would pass over what a new database lacks.
         """
         with _answering():
             return cursor(self._opened(), writer) or 0

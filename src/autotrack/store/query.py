@@ -1,7 +1,7 @@
 """The reading side: runs as records, series as arrays, for the CLI, the dashboard and Python.
 
 A home enters; plain dictionaries and arrays leave, with the fields that users are promised. Nothing is written but the
-empty tables of a store that did not exist. numpy is imported when the first series is read, since listing runs needs none.
+empty tables of a store that did not exist. numpy is imported when the first series is read: listing needs none.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Store:
             named = "the database that AUTOTRACK_STORE_URL names"
             place = named if settings.store_url else "the store in AUTOTRACK_HOME"
             raise StoreError(
-                f"{place} cannot be opened ({getattr(problem, 'orig', problem)}): check that it is reachable, then try again"
+                f"{place} cannot be opened ({getattr(problem, 'orig', problem)}): check that it is reachable, "
+                "then try again"
             ) from problem
 
     def close(self) -> None:
