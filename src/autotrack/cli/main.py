@@ -107,8 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if callable(outcome):
         _tolerate(strictness)
         # The user's script is run here, below no `except` and outside click: what it raises passes untouched.
-        return int(outcome())
-    return int(outcome or 0)
+        outcome = outcome()
+    code: Any = outcome or 0
+    return int(code)
 
 
 def _say(message: str, code: int) -> int:
