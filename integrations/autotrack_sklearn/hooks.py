@@ -9,10 +9,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
 
-from autotrack.patching.imports import when_imported
 from autotrack.plugin import Installation, guarded
 from autotrack.provenance import weights
 from autotrack_sklearn import folds, methods, scores, threads, trainings
@@ -38,20 +38,8 @@ def install(installation: Installation) -> None:
     installation.observe(base.BaseEstimator, "_validate_params", trainings.watch_validation)
     methods.place_with(installation)
     weights.register("sklearn", save)
-    live = [True]
-    installation.on_remove(live.clear)
     for name, place in places.items():
-        when_imported(name, _placing(installation, place, live))
-
-
-def _placing(
-    installation: Installation, place: Callable[[Installation, ModuleType], None], live: list[bool]
-) -> Callable[[ModuleType], None]:
-    def imported(module: ModuleType) -> None:
-        if live:
-            place(installation, module)
-
-    return imported
+        installation.when_imported(name, partial(place, installation))
 
 
 def _context(installation: Installation, module: Any) -> None:
@@ -87,7 +75,7 @@ def _inspection(installation: Installation, module: Any) -> None:
 
 def _observe_inner(installation: Installation, function: Any, observer: Any) -> bool:
     """Observe a function inside its decorator; whether it has that decorator."""
-    # `validate_params` closes over the function that it checks: every import of it, old or new, calls through that cell.
+    # `validate_params` closes over the function that it checks: every name for it, old or new, calls through that cell.
     try:
         installation.observe_cell(function, "func", observer)
     except LookupError:

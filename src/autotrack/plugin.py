@@ -28,11 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Protocol
 
 from pluggy import HookimplMarker
 
 from autotrack.guard import guarded, warn_once
+from autotrack.patching import imports
 from autotrack.patching.observe import Call, CellPatch, ContextPatch, Observer, Outcome, Patch
 from autotrack.patching.scope import Leaf, begin_leaf, carried, current, is_silent, rejoin_leaf, resume, silence
 
@@ -88,6 +90,12 @@ class Installation:
     def observe_context(self, owner: Any, name: str, observer: Observer) -> None:
         """Observe the `with` blocks of the context manager that `owner.name` returns."""
         self._placed.append(ContextPatch(owner, name, observer, self.name))
+
+    def when_imported(self, module: str, install: Callable[[ModuleType], None]) -> None:
+        """Call `install(module)` once that further module of the product has been imported, unless removed before."""
+        removed: list[bool] = []
+        self.on_remove(lambda: removed.append(True))
+        imports.when_imported(module, lambda found: None if removed else install(found))
 
     def on_remove(self, undo: Callable[[], None]) -> None:
         """Call `undo` when the integration is removed."""

@@ -79,8 +79,8 @@ class Run:
         self.project = project
         self.parent_id = parent
         self.status: Status = "running"
-        self.on_end: Callable[[], None] | None = None
-        """Called once when the run ends; the session closes its scope so."""
+        self.when_ended: list[Callable[[], object]] = []
+        """Called once when the run ends: the session forgets the run so, and closes its scope."""
         self._sink = sink
         self._owner = owner
         self._names: dict[str, int] = {}
@@ -180,8 +180,8 @@ class Run:
             if status == "running":
                 raise UsageError("a run ends as finished, failed, killed or pruned")
             self.status = status
-            if self.on_end is not None:
-                self.on_end()
+            while self.when_ended:
+                self.when_ended.pop()()
             self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
 
     def __enter__(self) -> Run:

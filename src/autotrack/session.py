@@ -81,6 +81,7 @@ class Session:
             **details,
         )
         self._runs[run.id] = run
+        run.when_ended.append(lambda: self._runs.pop(run.id, None))
         self._all_runs.add(run)
         if tags:
             run.set_tags(tags)
@@ -228,7 +229,7 @@ def start_run(
         name, tags=tags, params=params, project=project, parent=parent or (around.id if around else None)
     )
     opened = scope.enter_container(run)
-    run.on_end = lambda: scope.leave(opened)
+    run.when_ended.append(lambda: scope.leave(opened))
     return run
 
 

@@ -78,3 +78,14 @@ def test_a_forked_child_writes_to_its_own_journal(tmp_path: Path) -> None:
     assert statuses(tmp_path) == ["finished"]
     points = [(e.step, e.values["m"]) for e in events(tmp_path) if isinstance(e, MetricsLogged)]
     assert sorted(points) == [(0, 1.0), (1, 2.0)]
+
+
+def test_a_process_of_many_runs_holds_none_of_those_that_ended(tmp_path: Path) -> None:
+    code = (
+        "import autotrack.session as s, gc\n"
+        "for i in range(50):\n    with start_run(): pass\n"
+        "open_one = autotrack.start_run('open'); gc.collect()\n"
+        "print(len(s.session._runs), len(s.session._all_runs))\n"
+    )
+    assert run("import autotrack\n" + code, tmp_path).stdout == "1 1\n"
+    assert sorted(statuses(tmp_path)) == ["finished"] * 51

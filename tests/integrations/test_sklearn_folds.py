@@ -30,7 +30,7 @@ def recorded(tmp_path):
 X, y = make_classification(120, 5, random_state=0)
 CHECKED = pytest.mark.skipif(
     not hasattr(cross_val_predict, "__wrapped__"),
-    reason="before 1.4 it is seen only where it is imported after enable()",
+    reason="before 1.4 seen only where imported after enable()",
 )
 
 
