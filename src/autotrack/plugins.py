@@ -96,6 +96,7 @@ class Plugins:
     def remove_all(self) -> None:
         """Take every integration out: each attribute is the original again."""
         imports.forget()
+        self.refused.clear()
         for name in reversed(list(self.installed)):
             self.installed.pop(name).remove()
 

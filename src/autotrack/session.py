@@ -52,7 +52,6 @@ class Session:
         loaded = settings.load(**arguments)
         guard.quiet, guard.strict = loaded.quiet, loaded.strict
         self._settings = loaded
-        scope.open_run = self.open_automatic_run
         return loaded
 
     def sink(self) -> Sink:
@@ -107,9 +106,12 @@ class Session:
         """End what is open, in order: this process is finishing."""
         if os.getpid() != self._pid:
             return
+        from autotrack.outcome import status_of
+
         with guard.guarded("exit"):
+            error = _uncaught()
             for run in list(self._runs.values()):
-                run.end("finished")
+                run.end(status_of(error), error)
             self._runs.clear()
             if self._sink is not None:
                 from autotrack.journal.writer import Writer
@@ -173,6 +175,7 @@ class Session:
 
 
 session = Session()
+scope.open_run = session.open_automatic_run
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=session.reset_in_child)
 
@@ -246,6 +249,13 @@ def rank() -> int:
         if text.isdigit():
             return int(text)
     return 0
+
+
+def _uncaught() -> BaseException | None:
+    """What ended a script; the interpreter keeps it when it prints the traceback. Typed by hand, it ends nothing."""
+    if hasattr(sys, "ps1") or "IPython" in sys.modules:
+        return None
+    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
 
 
 def _version() -> str:

@@ -51,6 +51,20 @@ def test_statuses_are_true(tmp_path: Path) -> None:
     assert sorted(statuses(tmp_path)) == ["failed", "killed", "killed", "killed", "killed"]
 
 
+def test_a_run_without_with_ends_as_the_script_does(tmp_path: Path) -> None:
+    endings = {
+        "pass": ("finished", None),
+        "1/0": ("failed", "ZeroDivisionError"),
+        "raise KeyboardInterrupt": ("killed", "KeyboardInterrupt"),
+        "try: 1/0\nexcept ZeroDivisionError: pass": ("finished", None),
+    }
+    for number, (code, (status, error)) in enumerate(endings.items()):
+        home = tmp_path / str(number)
+        run(f"start_run()\n{code}\n", home)
+        (end,) = [event for event in events(home) if isinstance(event, RunEnded)]
+        assert (end.status, end.error and end.error["type"]) == (status, error)
+
+
 def test_a_folder_that_cannot_be_made_costs_the_record_and_not_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("with start_run() as r:\n    r.log_metric('m', 1.0)\nprint('trained')", tmp_path / "file")
