@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from autotrack.journal.frames import SEGMENT_SUFFIX
+from autotrack.journal.writer import BALLAST
 from autotrack.settings import Settings
 
 LEVEL = 1
@@ -34,4 +35,4 @@ def archive(home: Path, folder: Path, settings: Settings) -> None:
             shutil.copyfileobj(source, sink, 1 << 20)
         draft.replace(packed)
         segment.unlink()
-    (target / "ballast").unlink(missing_ok=True)
+    (target / BALLAST).unlink(missing_ok=True)

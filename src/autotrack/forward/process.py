@@ -21,14 +21,20 @@ from autotrack import settings as settings_module
 from autotrack.errors import AutotrackError, BackendUnavailable, PluginError, UsageError
 from autotrack.forward.archive import archive
 from autotrack.forward.catching_up import adopt_orphans
-from autotrack.forward.delivery import Delivery
+from autotrack.forward.delivery import BATCH, Delivery
 from autotrack.forward.makers import maker
 from autotrack.journal.closing import close_dead
 from autotrack.journal.liveness import is_alive
+from autotrack.journal.writer import BALLAST
 from autotrack.settings import Settings
 
-QUICK, SLOW = 0.05, 0.5
-"""Seconds between looks at the journal: quick while events come, slow while none do."""
+QUICK, SLOW = 0.5, 2.0
+"""Seconds between looks at the journal: quick while events come, slow while none do. The end wakes at once.
+
+Looking more often would take a processor from the training: readers take in what is not delivered yet by themselves.
+"""
+LOOK = 0.1
+"""Seconds between looks at the trainer."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds before a failing backend is tried again: doubled each time."""
 PATIENCE = 600.0
@@ -75,15 +81,14 @@ class Served:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            if count:
-                idle = QUICK
+            if count == BATCH:
                 continue
             if delivery.is_complete():
                 delivery.finish()
                 delivery.close()
                 return
+            idle = QUICK if count else min(idle * 1.2, SLOW)
             self._sleep(idle)
-            idle = min(idle * 1.2, SLOW)
 
     def _sleep(self, seconds: float) -> None:
         if self.wake.wait(seconds):
@@ -98,13 +103,18 @@ def serve(home: Path, folder: Path, settings: Settings) -> None:
     gone_since: float | None = None
     watch = _watch(folder)
     looked = time.monotonic()
+    ended_in_order = False
     while not all(one.finished.is_set() for one in served):
         if not folder.exists():
             log.warning("%s is gone: nothing is left to deliver", folder)
             return
         if gone_since is None:
-            ended = watch.wait(QUICK)
-            if not ended and time.monotonic() - looked < SLOW:
+            gone = watch.wait(LOOK)
+            if not ended_in_order and not (folder / BALLAST).exists():  # the writer's last act
+                ended_in_order = True
+                for one in served:
+                    one.wake.set()
+            if not gone and time.monotonic() - looked < QUICK:
                 continue
             looked = time.monotonic()
             if not is_alive(folder):
@@ -116,7 +126,7 @@ def serve(home: Path, folder: Path, settings: Settings) -> None:
             if time.monotonic() - gone_since > PATIENCE:
                 log.warning("giving up for now: autotrack sync delivers the rest")
                 return
-            next(one for one in served if not one.finished.is_set()).finished.wait(SLOW)
+            next(one for one in served if not one.finished.is_set()).finished.wait(QUICK)
     if all(one.delivery.progress.done for one in served):
         archive(home, folder, settings)
     adopt_orphans(home, settings)

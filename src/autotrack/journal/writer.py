@@ -23,8 +23,12 @@ from autotrack.journal.frames import HEADER, position, segment_name
 SEGMENT_BYTES = 64 << 20
 """A segment is closed at this size, so that delivered ones can be compressed."""
 
+BALLAST = "ballast"
 BALLAST_BYTES = 32 << 10
-"""Reserved on disk from the start and given up when it is full, so that runs can still be ended in the journal."""
+"""Reserved on disk from the start and given up when it is full, so that runs can still be ended in the journal.
+
+Closing the journal removes it: whoever looks sees so at a glance that the journal has ended.
+"""
 
 
 class Writer:
@@ -63,7 +67,7 @@ class Writer:
         hidden.rename(self.folder)
         liveness._held[str(self.folder)] = liveness._held.pop(str(hidden))
         try:
-            (self.folder / "ballast").write_bytes(os.urandom(BALLAST_BYTES))
+            (self.folder / BALLAST).write_bytes(os.urandom(BALLAST_BYTES))
         except OSError:
             pass
 
@@ -104,7 +108,7 @@ class Writer:
                 self._give_up_ballast()
             self.append_event(WriterEnded(run="", time=time.time_ns()), essential=True)
             self._closed = True
-            (self.folder / "ballast").unlink(missing_ok=True)
+            (self.folder / BALLAST).unlink(missing_ok=True)
             self._file.close()
 
     @property
@@ -173,7 +177,7 @@ class Writer:
 
     def _give_up_ballast(self) -> bool:
         try:
-            (self.folder / "ballast").unlink()
+            (self.folder / BALLAST).unlink()
         except OSError:
             return False
         return True
