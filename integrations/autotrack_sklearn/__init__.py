@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autotrack.plugin import Integration, hookimpl
+from autotrack.plugin import Demo, Integration, hookimpl
 
 
 @dataclass
@@ -68,3 +68,9 @@ def autotrack_register_integrations(register: Callable[[Integration], None]) -> 
             requires=("scikit-learn>=1.3",),
         )
     )
+
+
+@hookimpl
+def autotrack_register_demos(register: Callable[[Demo], None]) -> None:
+    """Offer trainings to `autotrack demo`."""
+    register(Demo("autotrack_sklearn.demo:trainings", needs=("scikit-learn",)))

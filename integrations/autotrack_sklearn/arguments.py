@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from autotrack.session import session
+
 DATA = ("X", "y", "Y", "groups")
 
 _PLAIN = (bool, int, float, str)
@@ -34,7 +36,7 @@ def log_arguments(run: Any, arguments: Mapping[str, Any]) -> None:
     plain = {name: value for name, value in arguments.items() if isinstance(value, _PLAIN) and name not in data}
     if plain:
         run.log_params({"fit": plain})
-    if data:
+    if data and session.settings.datasets:
         run.log_dataset(data, role="train")
 
 

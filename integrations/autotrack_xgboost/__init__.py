@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import Integration, hookimpl
+from autotrack.plugin import Demo, Integration, hookimpl
 
 if TYPE_CHECKING:
     from autotrack_xgboost.callback import AutotrackCallback
@@ -54,6 +54,12 @@ XGBOOST = Integration(
 def autotrack_register_integrations(register: Callable[[Integration], None]) -> None:
     """Register this integration."""
     register(XGBOOST)
+
+
+@hookimpl
+def autotrack_register_demos(register: Callable[[Demo], None]) -> None:
+    """Offer trainings to `autotrack demo`."""
+    register(Demo("autotrack_xgboost.demo:trainings", needs=("xgboost", "scikit-learn")))
 
 
 def __getattr__(name: str) -> Any:

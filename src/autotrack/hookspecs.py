@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pluggy import HookspecMarker
 
 if TYPE_CHECKING:
-    from autotrack.plugin import BackendPlugin, Integration
+    from autotrack.plugin import BackendPlugin, Demo, Integration
 
 hookspec = HookspecMarker("autotrack")
 
@@ -25,3 +25,8 @@ def autotrack_register_integrations(register: Callable[[Integration], None]) -> 
 @hookspec
 def autotrack_register_backends(register: Callable[[BackendPlugin], None]) -> None:
     """Call `register(BackendPlugin(…))` for each place that the plugin sends events to."""
+
+
+@hookspec
+def autotrack_register_demos(register: Callable[[Demo], None]) -> None:
+    """Call `register(Demo(…))` for trainings of the product that `autotrack demo` runs."""

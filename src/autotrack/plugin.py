@@ -67,6 +67,16 @@ class BackendPlugin:
     """The extra of the distribution that brings what it needs, for the message when that is missing."""
 
 
+@dataclass(frozen=True)
+class Demo:
+    """Small trainings of a product for `autotrack demo`."""
+
+    trainings: str
+    """`package.module:function`, which gives `[(title, train)]`; imported only by the demo."""
+    needs: tuple[str, ...]
+    """What it needs, as the user installs it: the names of distributions."""
+
+
 class _Removable(Protocol):
     def remove(self) -> None: ...
 
@@ -114,6 +124,7 @@ class Installation:
 __all__ = [
     "BackendPlugin",
     "Call",
+    "Demo",
     "Installation",
     "Integration",
     "Leaf",

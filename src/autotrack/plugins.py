@@ -22,7 +22,7 @@ import pluggy
 from autotrack import guard, hookspecs
 from autotrack.errors import PluginError
 from autotrack.patching import imports
-from autotrack.plugin import BackendPlugin, Installation, Integration
+from autotrack.plugin import BackendPlugin, Demo, Installation, Integration
 
 GROUP = "autotrack"
 
@@ -43,6 +43,7 @@ class Plugins:
         self.found: list[Loaded] = []
         self.integrations: dict[str, Integration] = {}
         self.backends: dict[str, BackendPlugin] = {}
+        self.demos: list[Demo] = []
         self.installed: dict[str, Installation] = {}
         self.refused: dict[str, str] = {}
         """Integrations that are not used, with the reason."""
@@ -75,6 +76,7 @@ class Plugins:
         for hook, register in (
             (self._manager.hook.autotrack_register_integrations, self._add_integration),
             (self._manager.hook.autotrack_register_backends, self._add_backend),
+            (self._manager.hook.autotrack_register_demos, self.demos.append),
         ):
             for implementation in hook.get_hookimpls():
                 if implementation.plugin is module:

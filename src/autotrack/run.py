@@ -146,7 +146,11 @@ class Run:
         with guard.guarded("log_model"):
             from autotrack.provenance.keeping import model_event
 
-            event = model_event(self.id, model, self._unique(name), step, self._sink().home)
+            home = self._sink().home
+            if home is None:  # nothing is kept, which has been said where it was not asked for
+                self.append(b"")
+                return
+            event = model_event(self.id, model, self._unique(name), step, home)
             if event.problem:
                 guard.warn_once(f"model:{event.problem}", f"the model {name!r} is not kept: {event.problem}")
             self._append(event)
@@ -158,7 +162,11 @@ class Run:
 
             if isinstance(source, bytes) and not name:
                 raise UsageError("bytes need a name: run.log_artifact(data, 'report.html')")
-            self._append(artifact_event(self.id, source, name, self._sink().home))
+            home = self._sink().home
+            if home is None:
+                self.append(b"")
+                return
+            self._append(artifact_event(self.id, source, name, home))
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Keep a matplotlib figure (anything with `savefig`) or a plotly one (`write_html`) under `name`."""
@@ -173,16 +181,17 @@ class Run:
             self._append(NoteLogged(self.id, _time_ns(), what, count, why))
 
     def end(self, status: Status = "finished", error: BaseException | None = None) -> None:
-        """End the run. Only its owner can; a second end is ignored."""
+        """End the run. In a process that does not own it, this process's part in it; a second end is ignored."""
         with guard.guarded("end"):
-            if not self._owner or self.status != "running":
+            if self.status != "running":
                 return
             if status == "running":
                 raise UsageError("a run ends as finished, failed, killed or pruned")
             self.status = status
             while self.when_ended:
                 self.when_ended.pop()()
-            self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
+            if self._owner:
+                self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
 
     def __enter__(self) -> Run:
         return self

@@ -67,6 +67,9 @@ class Session:
         from autotrack.provenance.process import code, environment
         from autotrack.run import Run
 
+        if self.settings.run_id:  # this process works for a run that another one owns
+            details |= {"run_id": self.settings.run_id, "owner": False}
+
         tags, params = details.pop("tags", None), details.pop("params", None)
         script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
         script = "" if script in ("-c", "-") else script
@@ -140,11 +143,14 @@ class Session:
         self._runs.clear()
 
     def _open_journal(self) -> Sink:
-        from autotrack.journal.unwritable import Unwritable
+        from autotrack.journal.unwritable import Nowhere, Unwritable
         from autotrack.journal.writer import Writer
 
         home = self.settings.resolved_home
         sink: Sink
+        if self.settings.enabled is False:
+            self._sink = sink = Nowhere()
+            return sink
         try:
             home.mkdir(parents=True, exist_ok=True)
             if not (home / ".gitignore").exists():

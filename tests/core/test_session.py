@@ -103,3 +103,28 @@ def test_a_process_of_many_runs_holds_none_of_those_that_ended(tmp_path: Path) -
     )
     assert run("import autotrack\n" + code, tmp_path).stdout == "1 1\n"
     assert sorted(statuses(tmp_path)) == ["finished"] * 51
+
+
+def test_zero_keeps_nothing_and_says_nothing(tmp_path: Path) -> None:
+    code = (
+        "with start_run() as r:\n    r.log_metric('m', 1.0); r.log_artifact(b'x', 'a.txt'); r.log_model(object())\n"
+        "print(r.status)\n"
+    )
+    done = run(code, tmp_path / "home", AUTOTRACK_ENABLED="0")
+    assert (done.stdout, done.stderr) == ("finished\n", "")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_child_process_adds_to_the_run_that_it_is_handed_and_does_not_end_it(tmp_path: Path) -> None:
+    code = (
+        "import subprocess\n"
+        "with start_run('whole') as r:\n"
+        "    child = 'import autotrack\\nwith autotrack.start_run() as r: r.log_metric(\"m\", 2.0, step=1)'\n"
+        "    subprocess.run([sys.executable, '-c', child], env={**os.environ, 'AUTOTRACK_RUN_ID': r.id}, check=True)\n"
+        "    r.log_metric('m', 1.0, step=0)\n"
+    )
+    assert run(code, tmp_path).returncode == 0
+    points = [(e.run, e.step, e.values["m"]) for e in events(tmp_path) if isinstance(e, MetricsLogged)]
+    assert sorted(point[1:] for point in points) == [(0, 1.0), (1, 2.0)]
+    assert len({point[0] for point in points}) == 1
+    assert statuses(tmp_path) == ["finished"]

@@ -55,17 +55,16 @@ def test_a_second_demo_shows_its_own_runs_only(environment: dict[str, str]) -> N
 @pytest.mark.parametrize("module", ["xgboost", "sklearn"])
 def test_without_a_product_the_way_to_get_it_is_told(environment: dict[str, str], module: str, tmp_path: Path) -> None:
     code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
-        "import importlib.util as u; find = u.find_spec\n"
-        f"u.find_spec = lambda name, *a: None if name == {module!r} else find(name, *a)\n"
-        "from autotrack.cli.main import main; sys.exit(main(['demo']))\n"
+        f"import sys; sys.modules[{module!r}] = None\nfrom autotrack.cli.main import main; sys.exit(main(['demo']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     name = {"sklearn": "scikit-learn"}.get(module, module)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"autotrack: the demo trains with {name}: pip install {name}\n"
+    assert done.stderr.startswith("autotrack: the demo trains with ")
+    assert name in done.stderr.partition("pip install ")[2].split()
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "home").exists()
 
 

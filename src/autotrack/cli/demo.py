@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -14,9 +14,6 @@ from autotrack.session import session
 
 PROJECT: Final = "demo"
 
-_PACKAGES: Final = {"sklearn": "scikit-learn", "xgboost": "xgboost"}
-"""What the demo trains with: module and distribution."""
-
 
 @click.command(epilog="\b\nExample:\n  autotrack demo && autotrack show latest")
 def demo() -> int:
@@ -24,18 +21,14 @@ def demo() -> int:
 
     Five with scikit-learn, a search among them, and two with XGBoost, in the project "demo". It takes some seconds.
     """
-    missing = [name for module, name in _PACKAGES.items() if find_spec(module) is None]
-    if missing:
-        raise PluginError(f"the demo trains with {' and '.join(missing)}: pip install {' '.join(missing)}")
     import autotrack
 
     autotrack.enable(project=PROJECT, backends=["local"])
     if session.settings.enabled is False:
         raise AutotrackError("AUTOTRACK_ENABLED=0 switches recording off: unset it to see the demo")
-    from autotrack.cli.trainings import trainings
-
+    trainings = _trainings()
     before = _known()
-    for title, train in trainings():
+    for title, train in trainings:
         click.echo(f"  {title}")
         train()
     with open_runs() as store:
@@ -52,6 +45,20 @@ def demo() -> int:
     print_table(["run", "name", "status", "duration", *counts], rows, right=counts)
     click.echo(_next([str(run["id"]) for run in runs], _with_series(runs)))
     return 0
+
+
+def _trainings() -> list[tuple[str, Callable[[], object]]]:
+    from autotrack.plugins import plugins, resolve
+
+    found: list[tuple[str, Callable[[], object]]] = []
+    for offered in plugins.load().demos:
+        try:
+            found += resolve(offered.trainings)()
+        except ImportError as problem:
+            raise PluginError(
+                f"the demo trains with {' and '.join(offered.needs)} ({problem}): pip install {' '.join(offered.needs)}"
+            ) from None
+    return found
 
 
 def _known() -> set[str]:

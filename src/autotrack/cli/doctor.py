@@ -20,7 +20,7 @@ from autotrack.settings import Settings
 LAST: Final = 5
 """Lines of the forwarder's log that are shown."""
 
-_OWN: Final = ("click", "msgspec", "numpy", "pluggy", "psutil", "requests", "rich", "sqlalchemy")
+_OWN: Final = ("click", "msgspec", "numpy", "pluggy", "psutil", "requests", "rich", "sqlalchemy", "xxhash")
 _TROUBLE: Final = re.compile(r"ERROR|WARNING|CRITICAL|^\w*(Error|Exception)\b")
 _QUERY: Final = re.compile(r"([?&;])([^=&;\s]+)=([^&;\s]*)")
 

@@ -1,4 +1,4 @@
-"""Standing in for a journal that cannot be made: training goes on, and what is lost is counted."""
+"""Standing in for a journal: where none can be made, and where none is wanted. Training goes on either way."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ class Unwritable:
     def append_event(self, event: Event, *, essential: bool = False) -> bool:
         """Count one lost event."""
         return self.append(b"")
+
+
+class Nowhere:
+    """Takes events and keeps none, as `AUTOTRACK_ENABLED=0` asks for."""
+
+    def __init__(self) -> None:
+        self.home: Path | None = None
+
+    def append(self, payload: bytes) -> bool:
+        """Keep nothing."""
+        return True
+
+    def append_event(self, event: Event, *, essential: bool = False) -> bool:
+        """Keep nothing."""
+        return True

@@ -15,9 +15,7 @@ from autotrack.provenance import snapshots, weights
 from autotrack.provenance.blobs import Blobs
 
 
-def artifact_event(
-    run: str, source: str | os.PathLike[str] | bytes, name: str | None, home: Path | None
-) -> ArtifactLogged:
+def artifact_event(run: str, source: str | os.PathLike[str] | bytes, name: str | None, home: Path) -> ArtifactLogged:
     """Keep `source` and give the event that says so. Raises `UsageError` for a file that is not there."""
     if isinstance(source, bytes):
         content: bytes | Path = source
@@ -27,20 +25,16 @@ def artifact_event(
             raise UsageError(f"{content} is not a file that can be read; give log_artifact the path of a file")
     label = name or (content.name if isinstance(content, Path) else "artifact")
     media_type = mimetypes.guess_type(label)[0] or "application/octet-stream"
-    if home is None:
-        raise UsageError("there is no folder to keep artifacts in")
     blobs = Blobs(home)
     kept = blobs.put_bytes(content) if isinstance(content, bytes) else blobs.put_file(content)
     return ArtifactLogged(run, time.time_ns(), label, kept.digest, kept.bytes, media_type)
 
 
-def model_event(run: str, model: Any, name: str, step: Step | None, home: Path | None) -> ModelLogged:
+def model_event(run: str, model: Any, name: str, step: Step | None, home: Path) -> ModelLogged:
     """Keep `model` and give the event that says so, or that says why nothing was kept. Never raises for a model."""
     now = time.time_ns()
     try:
         saved = weights.save(model)
-        if home is None:
-            raise LookupError("there is no folder to keep it in")
         if saved.converter is not None:
             taken = snapshots.take(home, saved.converter, saved.data)
             return ModelLogged(run, now, name, saved.format, step=step, snapshot=taken, signature=saved.signature)
