@@ -98,7 +98,8 @@ def main(arguments: list[str]) -> None:
             import mlflow
 
             mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-            mlflow.set_experiment("peers")
+            kept = mlflow.create_experiment("peers", artifact_location=str(Path(folder) / "artifacts"))
+            mlflow.set_experiment(experiment_id=kept)
             switches["MLflow autolog"] = switch_mlflow
         print(f"{'':42} {'off':>9}   {'added':>9}   on / off")
         for name, train in loops().items():

@@ -1,8 +1,9 @@
 """Where xgboost is observed.
 
 `train` and `cv` are reached through the closure of their decorator, so that every name bound to them anywhere is
-covered; rounds through `CallbackContainer`, which both of them use and where, unlike in a callback, no other callback
-can end the round first; the scikit-learn API through the `fit` of the three classes that have one of their own.
+covered; rounds through `CallbackContainer`, which both of them use, by a callback of ours at the head of its list, so
+that no other one can end the round first; the scikit-learn API through the `fit` of the three classes that have one of
+their own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from autotrack.session import session
 from autotrack_xgboost import data
 from autotrack_xgboost import model as models
 from autotrack_xgboost.arguments import items, named
-from autotrack_xgboost.recording import Recording, length, now, recorded_in
+from autotrack_xgboost.recording import Recording, now, recorded_in
 
 TRAIN_PARTS = ("y", "sample_weight", "base_margin", "group", "qid")
 
@@ -32,7 +33,6 @@ def install(installation: Installation) -> None:
     observe_function(installation, "train", watch_train)
     observe_function(installation, "cv", watch_cv)
     installation.observe(xgboost.callback.CallbackContainer, "before_training", watch_before_training)
-    installation.observe(xgboost.callback.CallbackContainer, "after_iteration", watch_after_iteration)
     for matrix in (xgboost.DMatrix, xgboost.QuantileDMatrix):
         installation.observe(matrix, "__init__", data.watch_dmatrix)
     for name in ("XGBModel", "XGBClassifier", "XGBRanker"):
@@ -111,23 +111,14 @@ def watch_before_training(call: Call) -> Generator[None, Outcome, None]:
     if recording is None:
         return
     with guarded("xgboost"):
+        from autotrack_xgboost.rounds import Rounds
+
         container = call.args[0]
         # Before the callbacks: what they begin is part of this training. They may hand over another booster, though.
         recording.begin(call.args[1] if len(call.args) > 1 else call.kwargs["model"], container.callbacks)
+        container.callbacks = [Rounds(recording), *container.callbacks]
     return
     yield
-
-
-def watch_after_iteration(call: Call) -> Generator[None, Outcome, None]:
-    """One round has been evaluated; that a callback then raised does not undo it, that the metric raised does."""
-    recording = now()
-    if recording is None:
-        return
-    outcome = yield
-    history = call.args[0].history
-    if outcome.error is None or length(history) > recording.rounds:
-        model, epoch = call.args[1:3] if len(call.args) > 2 else (call.kwargs["model"], call.kwargs["epoch"])
-        recording.round(model, history, epoch)
 
 
 def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:

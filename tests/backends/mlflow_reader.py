@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -123,16 +122,6 @@ def train(client: MlflowClient, flavor: str, path: str) -> list[float]:
     return [float(value) for value in fitted.predict(rows)]
 
 
-def log_slowly(client: MlflowClient, count: str) -> float:
-    """Seconds that `mlflow.log_metric` takes for `count` points."""
-    with mlflow.start_run():
-        mlflow.log_metric("warm", 0.0)
-        begin = time.perf_counter()
-        for step in range(int(count)):
-            mlflow.log_metric("loss", 1.0 / (step + 1), step=step)
-        return time.perf_counter() - begin
-
-
 def delete_experiment(client: MlflowClient, name: str) -> None:
     """Delete an experiment as a user would."""
     client.delete_experiment(client.get_experiment_by_name(name).experiment_id)
@@ -144,7 +133,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints links to runs
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
-    known = {item.__name__: item for item in (runs, artifact, models, predict, train, log_slowly, delete_experiment)}
+    known = {item.__name__: item for item in (runs, artifact, models, predict, train, delete_experiment)}
     for line in sys.stdin:
         question, *arguments = json.loads(line)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -195,25 +194,6 @@ def test_long_values_and_odd_keys_cost_no_batch(server: Server, lent: Lent, monk
     assert run["tags"]["long"] == "y" * 8000 and run["tags"]["_/abs"] == "z"
     assert {key: len(points) for key, points in run["metrics"].items()} == {"val/_": 1, "__/up": 1, "plain": 1}
     assert told == {"param long", "param a//b", "tag long", "tag /abs", "metric val/", "metric ../up"}
-    backend.close()
-
-
-def test_delivery_is_ten_times_faster_than_a_loop(server: Server, lent: Lent, monkeypatch: pytest.MonkeyPatch) -> None:
-    points = 5000
-    journal = Journal()
-    journal.start()
-    for step in range(points // 2):
-        journal.add(MetricsLogged, step, {"loss": 1.0 / (step + 1), "accuracy": step / points})
-    backend = lent.backend(server.url, monkeypatch)
-    begin = time.perf_counter()
-    backend.deliver(journal.records)
-    ours = (time.perf_counter() - begin) / points
-    theirs = server.ask("log_slowly", "200") / 200
-    print(
-        f"per point: {ours * 1e6:.0f} µs, in a loop of mlflow.log_metric {theirs * 1e6:.0f} µs: {theirs / ours:.0f} ×"
-    )
-    assert theirs / ours >= 10
-    assert sum(map(len, run_of(server, journal)["metrics"].values())) == points
     backend.close()
 
 

@@ -32,7 +32,7 @@ from autotrack.plugin import BackendPlugin, hookimpl
 
 @hookimpl
 def autotrack_register_backends(register):
-    for name in ("raising", "blocking", "picky", "keeping"):
+    for name in ("raising", "blocking", "picky", "keeping", "gated"):
         register(BackendPlugin(name=name, factory=f"odd_backends:{name.title()}"))
 
 class Keeping:
@@ -57,6 +57,13 @@ class Raising(Keeping):
 class Blocking(Keeping):
     def deliver(self, batch):
         time.sleep(10_000)
+
+class Gated(Keeping):
+    def deliver(self, batch):
+        (self.home / "reached").touch()
+        while not (self.home / "go").exists():
+            time.sleep(0.01)
+        return super().deliver(batch)
 
 class Picky(Keeping):
     def deliver(self, batch):
@@ -281,6 +288,21 @@ def test_a_backend_that_is_configured_later_gets_the_old_runs(home: Home) -> Non
     )
     assert report == [["keeping", True]]
     assert "'m': 2.5" in (home.folder / "kept.jsonl").read_text()
+
+
+def test_sync_waits_for_the_forwarder_that_is_delivering(home: Home) -> None:
+    gated = {"AUTOTRACK_BACKENDS": "gated", "AUTOTRACK_EXIT_TIMEOUT": "0.1"}
+    home.run("autotrack.start_run().log_metrics({'m': 2.5}, step=1)", **gated)
+    until((home.folder / "reached").exists)
+    command = [sys.executable, "-m", "autotrack", "sync", "--backends", "gated"]
+    sync = subprocess.Popen(command, env=home.environment(), stderr=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        sync.wait(timeout=2)
+    (home.folder / "go").touch()
+    _, told = sync.communicate(timeout=20)
+    assert sync.returncode == 0, told
+    kept = [json.loads(line)[:2] for line in (home.folder / "kept.jsonl").read_text().splitlines()]
+    assert [sequence for _, sequence in kept] == list(range(1, len(kept) + 1))
 
 
 def test_remote_backends_alone_leave_nothing_behind(home: Home) -> None:

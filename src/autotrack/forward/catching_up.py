@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ from autotrack.forward.delivery import Delivery
 from autotrack.forward.makers import maker
 from autotrack.forward.progress import Progress
 from autotrack.journal.closing import close_dead
-from autotrack.journal.reader import archived, journals
+from autotrack.journal.reader import Journal, archived, journals
 from autotrack.settings import Settings
 
 log = logging.getLogger("autotrack.forward")
+
+BUSY = "another process is delivering it now"
+PATIENCE = 60.0
+"""Seconds that `sync` waits for another process that gets no further."""
 
 
 @dataclass
@@ -40,7 +45,10 @@ def take_in(home: Path, settings: Settings) -> None:
 def sync(
     home: Path, settings: Settings, backends: tuple[str, ...], seen: Callable[[Delivered], None] = lambda one: None
 ) -> list[Delivered]:
-    """Deliver all journals, archived ones too, to `backends`. A failing backend is not tried again in this call."""
+    """Deliver all journals, archived ones too, to `backends`. A failing backend is not tried again in this call.
+
+    What another process is delivering is waited for, as far as it is written now.
+    """
     outcomes: list[Delivered] = []
     failing: dict[str, str] = {}
     for folder in [*archived(home), *journals(home)]:
@@ -50,7 +58,9 @@ def sync(
                 outcomes.append(Delivered(folder.name, name, 0, False, failing[name]))
                 continue
             outcome = deliver(folder, name, home, settings)
-            if outcome.problem and "another process" not in outcome.problem:
+            if outcome.problem == BUSY:
+                outcome = _wait(folder, name, home, settings, ended=gone)
+            if outcome.problem and outcome.problem != BUSY:
                 failing[name] = outcome.problem
             outcomes.append(outcome)
             seen(outcome)
@@ -78,7 +88,7 @@ def deliver(folder: Path, backend: str, home: Path, settings: Settings) -> Deliv
         if delivery.progress.done and backend != "local":
             return Delivered(folder.name, backend, 0, True)
         if not delivery.open():
-            return Delivered(folder.name, backend, 0, False, "another process is delivering it now")
+            return Delivered(folder.name, backend, 0, False, BUSY)
         for count in _steps(delivery):
             total += count
         complete = delivery.is_complete()
@@ -93,6 +103,26 @@ def deliver(folder: Path, backend: str, home: Path, settings: Settings) -> Deliv
         return Delivered(folder.name, backend, total, False, reason)
     finally:
         delivery.close()
+
+
+def _wait(folder: Path, backend: str, home: Path, settings: Settings, *, ended: bool) -> Delivered:
+    """Wait until another process has delivered what the journal holds now, or take over where it left."""
+    last = Progress(home, folder.name, backend)
+    end = max((record.position for record in Journal(folder).records(last.position)), default=last.position)
+    before, patient_until = last.position, time.monotonic() + PATIENCE
+    while time.monotonic() < patient_until:
+        now = Progress(home, folder.name, backend)
+        if now.problem:
+            return Delivered(folder.name, backend, 0, False, now.problem)
+        if now.done or now.position >= end and not ended:
+            return Delivered(folder.name, backend, 0, now.done)
+        outcome = deliver(folder, backend, home, settings)
+        if outcome.problem != BUSY:
+            return outcome
+        if now.position != before:
+            before, patient_until = now.position, time.monotonic() + PATIENCE
+        time.sleep(0.05)
+    return Delivered(folder.name, backend, 0, False, BUSY)
 
 
 def _steps(delivery: Delivery) -> Iterator[int]:

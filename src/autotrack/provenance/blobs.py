@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -51,7 +51,13 @@ class Blobs:
         digest = hashlib.sha256(view).hexdigest()
         if self.path(digest).exists():
             return Blob(digest, len(view), known=True)
-        return self._put(iter((view,)))
+        draft = self._draft()
+        try:
+            with open(draft, "xb", buffering=0, opener=_private) as target:
+                _write_all(target.fileno(), view)
+            return self._place(draft, Blob(digest, len(view)))
+        finally:
+            draft.unlink(missing_ok=True)
 
     def put_stream(self, source: BinaryIO) -> Blob:
         """Keep what can be read from `source` until its end."""
@@ -82,25 +88,34 @@ class Blobs:
             if _DIGEST.fullmatch(path.name):
                 yield path.name
 
-    def _put(self, blocks: Iterable[bytes | memoryview]) -> Blob:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self.folder / f".{os.getpid()}-{secrets.token_hex(8)}"
+    def _put(self, blocks: Iterable[memoryview]) -> Blob:
+        draft = self._draft()
         digest, size = hashlib.sha256(), 0
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         try:
-            with os.fdopen(descriptor, "wb", buffering=0) as target:
+            with open(draft, "xb", buffering=0, opener=_private) as target:
                 for block in blocks:
                     digest.update(block)
                     size += len(block)
                     _write_all(target.fileno(), block)
-            target_path = self.path(digest.hexdigest())
-            if target_path.exists():
-                return Blob(digest.hexdigest(), size, known=True)
-            target_path.parent.mkdir(mode=0o700, exist_ok=True)
-            os.replace(draft, target_path)  # the same bytes under the same name: whoever comes last changes nothing
-            return Blob(digest.hexdigest(), size)
+            return self._place(draft, Blob(digest.hexdigest(), size))
         finally:
             draft.unlink(missing_ok=True)
+
+    def _draft(self) -> Path:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.folder / f".{os.getpid()}-{secrets.token_hex(8)}"
+
+    def _place(self, draft: Path, blob: Blob) -> Blob:
+        path = self.path(blob.digest)
+        if path.exists():
+            return replace(blob, known=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        os.replace(draft, path)  # the same bytes under the same name: whoever comes last changes nothing
+        return blob
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _blocks(source: BinaryIO) -> Iterator[memoryview]:
@@ -119,8 +134,8 @@ def _blocks(source: BinaryIO) -> Iterator[memoryview]:
             return
 
 
-def _write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
+def _write_all(descriptor: int, data: memoryview) -> None:
+    view = data
     while view:
         view = view[os.write(descriptor, view) :]
 
