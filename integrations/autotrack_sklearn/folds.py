@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from autotrack.plugin import Call, Outcome, begin_leaf, guarded, is_silent
+from autotrack.provenance import origin
 from autotrack_sklearn import models
 from autotrack_sklearn.arguments import DATA, bind, log_arguments
 from autotrack_sklearn.estimators import is_estimator, named, params
@@ -67,7 +68,7 @@ def _cross_val_score(run: Any, result: Any, arguments: Mapping[str, Any]) -> Non
 
 
 def _cross_val_predict(run: Any, result: Any, arguments: Mapping[str, Any]) -> None:
-    models.predicted(result, run)
+    origin.predicted(result, run)
 
 
 def _learning_curve(run: Any, result: Any, arguments: Mapping[str, Any]) -> None:

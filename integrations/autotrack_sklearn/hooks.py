@@ -15,7 +15,7 @@ from typing import Any
 
 from autotrack.plugin import Installation, guarded
 from autotrack.provenance import weights
-from autotrack_sklearn import folds, methods, scores, threads, trainings
+from autotrack_sklearn import folds, methods, models, scores, threads, trainings
 from autotrack_sklearn.weights import save
 
 
@@ -37,6 +37,7 @@ def install(installation: Installation) -> None:
         installation.observe_context(base, "config_context", trainings.watch_fit)
     installation.observe(base.BaseEstimator, "_validate_params", trainings.watch_validation)
     methods.place_with(installation)
+    installation.when_trained(models.own)
     weights.register("sklearn", save)
     for name, place in places.items():
         installation.when_imported(name, partial(place, installation))

@@ -12,7 +12,8 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from autotrack.plugin import Call, Outcome, guarded, is_silent, silence
-from autotrack_sklearn import continuing, models
+from autotrack.provenance import origin
+from autotrack_sklearn import continuing
 from autotrack_sklearn.arguments import bind, is_data
 from autotrack_sklearn.splits import split_of
 
@@ -24,7 +25,7 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     """Remember which run an array of predictions came from."""
     if is_silent():
         return
-    run = models.run_of(call.args[0]) if call.args else None
+    run = origin.run_of(call.args[0]) if call.args else None
     if run is None:
         return
     given = _first(call)
@@ -34,14 +35,14 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     with silence():
         outcome = yield
     if outcome.error is None:
-        models.predicted(outcome.result, run, split, given)
+        origin.predicted(outcome.result, run, split, given)
 
 
 def watch_score(call: Call) -> Generator[None, Outcome, None]:
     """`model.score(X, y)`."""
     if is_silent():
         return
-    run = models.run_of(call.args[0]) if call.args else None
+    run = origin.run_of(call.args[0]) if call.args else None
     if run is None:
         return
     with guarded("sklearn"):
@@ -57,7 +58,7 @@ def watch_scorer(call: Call) -> Generator[None, Outcome, None]:
     if is_silent() or len(call.args) < 2:
         return
     scorer, model = call.args[:2]
-    run = models.run_of(model)
+    run = origin.run_of(model)
     if run is None:
         return
     split = split_of(*call.args[2:], *call.kwargs.values())
@@ -73,7 +74,7 @@ def watch_metric(call: Call) -> Generator[None, Outcome, None]:
         return
     arguments = bind(call.function, call.args, call.kwargs)
     # The truth comes last: a user may hand in one model's predictions as the truth for another's.
-    found = models.run_behind(value for _, value in sorted(arguments.items(), key=lambda item: item[0] == "y_true"))
+    found = origin.run_behind(value for _, value in sorted(arguments.items(), key=lambda item: item[0] == "y_true"))
     if found is None:
         return
     run, predicted_split = found

@@ -13,7 +13,7 @@ from typing import Any
 
 from autotrack.patching.observe import Observer
 from autotrack.plugin import Call, Installation, Leaf, Outcome, begin_leaf, guarded, is_silent, rejoin_leaf
-from autotrack.provenance import dataset, weights
+from autotrack.provenance import dataset, origin, weights
 from autotrack.session import session
 from autotrack_xgboost import data
 from autotrack_xgboost import model as models
@@ -33,6 +33,8 @@ def install(installation: Installation) -> None:
     observe_function(installation, "train", watch_train)
     observe_function(installation, "cv", watch_cv)
     installation.observe(xgboost.callback.CallbackContainer, "before_training", watch_before_training)
+    for name in ("predict", "inplace_predict"):
+        installation.observe(xgboost.Booster, name, watch_predict)
     for matrix in (xgboost.DMatrix, xgboost.QuantileDMatrix):
         installation.observe(matrix, "__init__", data.watch_dmatrix)
     for name in ("XGBModel", "XGBClassifier", "XGBRanker"):
@@ -103,6 +105,18 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         if leaf.outcome.error is None:
             with guarded("xgboost"):
                 recording.finish(estimator.get_booster(), estimator)
+
+
+def watch_predict(call: Call) -> Generator[None, Outcome, None]:
+    """What a trained booster predicts is remembered, so that a metric of it reaches its run."""
+    if is_silent():
+        return
+    run = origin.run_of(call.args[0])
+    if run is None:
+        return
+    outcome = yield
+    if outcome.error is None:
+        origin.predicted(outcome.result, run)
 
 
 def watch_before_training(call: Call) -> Generator[None, Outcome, None]:

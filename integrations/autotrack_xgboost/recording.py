@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autotrack.plugin import guarded
+from autotrack.provenance import origin
 from autotrack.session import session
 from autotrack_xgboost import model as models
 from autotrack_xgboost.arguments import booster_params, items
@@ -103,6 +104,8 @@ class Recording:
         self._packed = None
         if booster is None:
             return
+        with guarded("xgboost"):
+            origin.trained(model if model is not None else booster, self.run)
         with guarded("xgboost"):
             known = {name for name, value in self._given.items() if value is not None}
             if known & {"obj"} or callable(self._given.get("objective")):

@@ -37,6 +37,7 @@ from autotrack.guard import guarded, warn_once
 from autotrack.patching import imports
 from autotrack.patching.observe import Call, CellPatch, ContextPatch, Observer, Outcome, Patch
 from autotrack.patching.scope import Leaf, begin_leaf, carried, current, is_silent, rejoin_leaf, resume, silence
+from autotrack.provenance import origin
 
 hookimpl = HookimplMarker("autotrack")
 
@@ -106,6 +107,16 @@ class Installation:
         removed: list[bool] = []
         self.on_remove(lambda: removed.append(True))
         imports.when_imported(module, lambda found: None if removed else install(found))
+
+    def when_trained(self, seen: Callable[[Any, Any], None]) -> None:
+        """Call `seen(model, run)` for each model that another integration has trained, until removed."""
+
+        def listener(model: Any, run: Any) -> None:
+            with guarded(self.name):
+                seen(model, run)
+
+        origin.listeners.append(listener)
+        self.on_remove(lambda: origin.listeners.remove(listener))
 
     def on_remove(self, undo: Callable[[], None]) -> None:
         """Call `undo` when the integration is removed."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from sklearn.metrics import mean_squared_error
 
 import autotrack_xgboost
 from autotrack.patching.scope import begin_leaf
@@ -161,3 +162,20 @@ def test_a_fit_that_raises_is_a_failed_run(recorded) -> None:
     runs = recorded.runs()
     assert [(run.status, run.models) for run in runs] == [("failed", []), ("failed", [])]
     assert runs[0].error["type"] == "XGBoostError"
+
+
+def test_what_is_measured_with_scikit_learn_reaches_the_run_of_its_own_model(tmp_path) -> None:
+    with recording(tmp_path, "sklearn", "xgboost") as recorded:
+        first = xgboost.XGBRegressor(n_estimators=3).fit(X[:160], Y[:160])
+        second = xgboost.train({"max_depth": 2}, xgboost.DMatrix(X[:160], Y[:160]), 3)
+        third = xgboost.XGBClassifier(n_estimators=3).fit(X[:160], LABELS[:160])
+        errors = [
+            mean_squared_error(Y[160:], first.predict(X[160:])),
+            mean_squared_error(Y[160:], second.predict(xgboost.DMatrix(X[160:]))),
+            third.score(X[160:], LABELS[160:]),
+        ]
+        runs = recorded.runs()
+    assert [run.name for run in runs] == ["XGBRegressor", "xgboost.train", "XGBClassifier"]
+    names = ("mean_squared_error", "mean_squared_error", "score")
+    assert [run.metrics for run in runs] == [{name: [(0, it)]} for name, it in zip(names, errors, strict=True)]
+    assert all(run.status == "finished" and run.ends == 1 for run in runs)
