@@ -36,7 +36,7 @@ def install(installation: Installation) -> None:
         # Before: this global is looked up at every call, by the same decorator.
         installation.observe_context(base, "config_context", trainings.watch_fit)
     installation.observe(base.BaseEstimator, "_validate_params", trainings.watch_validation)
-    methods.place_with(installation)
+    methods.place_with(installation, predict=scores.watch_predict, score=scores.watch_score)
     installation.when_trained(models.own)
     weights.register("sklearn", save)
     for name, place in places.items():

@@ -11,21 +11,23 @@ import threading
 from types import FunctionType
 from typing import Any
 
+from autotrack.patching.observe import Observer
 from autotrack.plugin import Installation, guarded
-from autotrack_sklearn import scores
 
 PREDICT = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
 
 _installation: Installation | None = None
+_observers: dict[str, Observer] = {}
 _seen: set[type] = set()
 _placed: set[tuple[type, str]] = set()
 _placing = threading.Lock()
 
 
-def place_with(installation: Installation) -> None:
-    """Place observers through `installation` until it is removed."""
+def place_with(installation: Installation, predict: Observer, score: Observer) -> None:
+    """Place these observers through `installation` until it is removed."""
     global _installation
     _installation = installation
+    _observers.update(dict.fromkeys(PREDICT, predict), score=score)
     _seen.clear()
     installation.on_remove(_forget)
 
@@ -37,8 +39,7 @@ def watch(kind: type) -> None:
     with _placing:
         if kind in _seen or _installation is None:
             return
-        for name in (*PREDICT, "score"):
-            observer = scores.watch_score if name == "score" else scores.watch_predict
+        for name, observer in _observers.items():
             for owner in kind.__mro__:
                 found = vars(owner).get(name)
                 if found is None or not _is_importable(owner):
