@@ -14,8 +14,8 @@ import autotrack_sklearn
 
 autotrack.enable("sklearn")
 
-data = load_breast_cancer(as_frame=True)
-X_train, X_test, y_train, y_test = train_test_split(data.data, data.target, random_state=0)
+X, y = load_breast_cancer(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 # One run each, with what is measured on it afterwards.
 forest = RandomForestClassifier(100, random_state=0).fit(X_train, y_train)
@@ -32,10 +32,10 @@ search = GridSearchCV(linear, grid, scoring="roc_auc").fit(X_train, y_train)
 print("best", search.best_params_, search.score(X_test, y_test))
 
 # A cross-validation: one run, a step for each fold.
-cross_validate(linear, data.data, data.target, cv=10)
+cross_validate(linear, X, y, cv=10)
 
 # A training in batches: one run, which ends with the process.
 scaler, online = StandardScaler().fit(X_train), SGDClassifier(random_state=0)
 for rows in np.array_split(np.arange(len(X_train)), 10):
-    online.partial_fit(scaler.transform(X_train.iloc[rows]), y_train.iloc[rows], classes=[0, 1])
+    online.partial_fit(scaler.transform(X_train[rows]), y_train[rows], classes=[0, 1])
     online.score(scaler.transform(X_test), y_test)

@@ -38,6 +38,7 @@ def test_the_demo_records_its_trainings_and_says_how_to_look_at_them(environment
     for run in runs:
         record = json.loads(autotrack(environment, "show", run["id"], "--json").stdout)
         assert record["params"]
+        assert record["metrics"]
         assert record["datasets"]
     lines = [line.split("  ")[1] for line in done.stdout.splitlines() if line.startswith("  autotrack ")]
     assert {shlex.split(line)[1] for line in lines} == {"ls", "show", "metrics", "compare"}
