@@ -112,6 +112,8 @@ def _wait(folder: Path, backend: str, home: Path, settings: Settings, *, ended: 
     before, patient_until = last.position, time.monotonic() + PATIENCE
     while time.monotonic() < patient_until:
         now = Progress(home, folder.name, backend)
+        if not folder.exists():  # delivered, and archived or removed
+            return Delivered(folder.name, backend, 0, True)
         if now.problem:
             return Delivered(folder.name, backend, 0, False, now.problem)
         if now.done or now.position >= end and not ended:
@@ -121,7 +123,7 @@ def _wait(folder: Path, backend: str, home: Path, settings: Settings, *, ended: 
             return outcome
         if now.position != before:
             before, patient_until = now.position, time.monotonic() + PATIENCE
-        time.sleep(0.05)
+        time.sleep(0.2)
     return Delivered(folder.name, backend, 0, False, BUSY)
 
 
