@@ -163,7 +163,18 @@ def load(environ: Mapping[str, str] | None = None, **arguments: Any) -> Settings
                 guard.warn_once(
                     f"setting:{name}", f"{variable(name)}={text!r} is ignored: {problem}; using {item.default!r}"
                 )
+    _tell_misspelt(environ, [item.name.upper() for item in known])
     return Settings(**values, origins=origins)
+
+
+def _tell_misspelt(environ: Mapping[str, str], known: list[str]) -> None:
+    # Only what looks like one of ours: another plugin may have variables of its own under this prefix.
+    for given in environ:
+        if given.startswith("AUTOTRACK_") and (name := given.removeprefix("AUTOTRACK_")) not in known:
+            from difflib import get_close_matches
+
+            for close in get_close_matches(name, known, 1, cutoff=0.8):
+                guard.warn_once(f"setting:{given}", f"{given} is not a setting; did you mean AUTOTRACK_{close}?")
 
 
 def _checked_argument(name: str, given: Any, parse: Callable[[str], Any]) -> Any:

@@ -68,3 +68,12 @@ def test_a_child_process_reads_the_very_same_settings(tmp_path: Path) -> None:
     theirs = settings.load(settings.as_environment(mine))
     for name in ("home", "backends", "project", "store_url", "exit_timeout", "keep"):
         assert getattr(theirs, name) == getattr(mine, name)
+
+
+def test_a_misspelt_variable_is_told_and_one_of_another_plugin_is_not(capsys) -> None:
+    settings.load({"AUTOTRACK_BACKEND": "mlflow", "AUTOTRACK_STOREURL": "x", "AUTOTRACK_ACME_TOKEN": "secret"})
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "autotrack: AUTOTRACK_BACKEND is not a setting; did you mean AUTOTRACK_BACKENDS?",
+        "autotrack: AUTOTRACK_STOREURL is not a setting; did you mean AUTOTRACK_STORE_URL?",
+    ]
