@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from autotrack.session import session
+from autotrack.plugin import settings
 
 DATA = ("X", "y", "Y", "groups")
 
@@ -36,7 +36,7 @@ def log_arguments(run: Any, arguments: Mapping[str, Any]) -> None:
     plain = {name: value for name, value in arguments.items() if isinstance(value, _PLAIN) and name not in data}
     if plain:
         run.log_params({"fit": plain})
-    if data and session.settings.datasets:
+    if data and settings().datasets:
         run.log_dataset(data, role="train")
 
 

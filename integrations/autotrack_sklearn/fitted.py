@@ -8,8 +8,7 @@ import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from autotrack.plugin import guarded
-from autotrack.session import session
+from autotrack.plugin import guarded, settings
 from autotrack_sklearn.estimators import innermost, is_forest, is_pipeline, is_search, named
 
 MOST_CLASSES = 100
@@ -110,7 +109,7 @@ def keep(run: Any, estimator: Any, step: int | None = None) -> None:
 
 def keeps_models() -> bool:
     """Whether `AUTOTRACK_MODELS` asks for weights."""
-    return session.settings.models != "off"
+    return settings().models != "off"
 
 
 def feature_names(estimator: Any, inner: Any, count: int) -> Sequence[str]:

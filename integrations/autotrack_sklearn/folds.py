@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from autotrack.plugin import Call, Outcome, begin_leaf, guarded, is_silent
-from autotrack.provenance import origin
+from autotrack.plugin import Call, Outcome, begin_leaf, guarded, is_silent, predicted
 from autotrack_sklearn import models
 from autotrack_sklearn.arguments import DATA, bind, log_arguments
 from autotrack_sklearn.estimators import is_estimator, named, params
@@ -68,7 +67,7 @@ def _cross_val_score(run: Any, result: Any, arguments: Mapping[str, Any]) -> Non
 
 
 def _cross_val_predict(run: Any, result: Any, arguments: Mapping[str, Any]) -> None:
-    origin.predicted(result, run)
+    predicted(result, run)
 
 
 def _learning_curve(run: Any, result: Any, arguments: Mapping[str, Any]) -> None:

@@ -13,8 +13,7 @@ from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
 
-from autotrack.plugin import Installation, guarded
-from autotrack.provenance import weights
+from autotrack.plugin import Installation, guarded, save_with
 from autotrack_sklearn import folds, methods, models, scores, threads, trainings
 from autotrack_sklearn.weights import save
 
@@ -38,7 +37,7 @@ def install(installation: Installation) -> None:
     installation.observe(base.BaseEstimator, "_validate_params", trainings.watch_validation)
     methods.place_with(installation, predict=scores.watch_predict, score=scores.watch_score)
     installation.when_trained(models.own)
-    weights.register("sklearn", save)
+    save_with("sklearn", save)
     for name, place in places.items():
         installation.when_imported(name, partial(place, installation))
 

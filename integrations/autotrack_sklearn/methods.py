@@ -11,8 +11,7 @@ import threading
 from types import FunctionType
 from typing import Any
 
-from autotrack.patching.observe import Observer
-from autotrack.plugin import Installation, guarded
+from autotrack.plugin import Installation, Observer, guarded
 
 PREDICT = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
 

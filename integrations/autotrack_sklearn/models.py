@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autotrack.provenance import origin
+from autotrack.plugin import predicted, remember
 from autotrack_sklearn import methods
 from autotrack_sklearn.estimators import innermost, is_estimator, is_search
 
@@ -16,8 +16,8 @@ def own(model: Any, run: Any) -> None:
     inner = innermost(model)
     inside = [vars(model).get("best_estimator_")] if is_search(model) else []
     for estimator in {id(one): one for one in (model, inner, *inside) if is_estimator(one)}.values():
-        origin.remember(estimator, run)
+        remember(estimator, run)
         methods.watch(type(estimator))
     labels = vars(inner).get("labels_")  # what `fit_predict` returns
     if labels is not None:
-        origin.predicted(labels, run)
+        predicted(labels, run)

@@ -11,8 +11,7 @@ import weakref
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from autotrack.plugin import Call, Outcome, guarded, is_silent, silence
-from autotrack.provenance import origin
+from autotrack.plugin import Call, Outcome, guarded, is_silent, predicted, run_behind, run_of, silence
 from autotrack_sklearn import continuing
 from autotrack_sklearn.arguments import bind, is_data
 from autotrack_sklearn.splits import split_of
@@ -25,7 +24,7 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     """Remember which run an array of predictions came from."""
     if is_silent():
         return
-    run = origin.run_of(call.args[0]) if call.args else None
+    run = run_of(call.args[0]) if call.args else None
     if run is None:
         return
     given = _first(call)
@@ -35,14 +34,14 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     with silence():
         outcome = yield
     if outcome.error is None:
-        origin.predicted(outcome.result, run, split, given)
+        predicted(outcome.result, run, split, given)
 
 
 def watch_score(call: Call) -> Generator[None, Outcome, None]:
     """`model.score(X, y)`."""
     if is_silent():
         return
-    run = origin.run_of(call.args[0]) if call.args else None
+    run = run_of(call.args[0]) if call.args else None
     if run is None:
         return
     with guarded("sklearn"):
@@ -58,7 +57,7 @@ def watch_scorer(call: Call) -> Generator[None, Outcome, None]:
     if is_silent() or len(call.args) < 2:
         return
     scorer, model = call.args[:2]
-    run = origin.run_of(model)
+    run = run_of(model)
     if run is None:
         return
     split = split_of(*call.args[2:], *call.kwargs.values())
@@ -74,7 +73,7 @@ def watch_metric(call: Call) -> Generator[None, Outcome, None]:
         return
     arguments = bind(call.function, call.args, call.kwargs)
     # The truth comes last: a user may hand in one model's predictions as the truth for another's.
-    found = origin.run_behind(value for _, value in sorted(arguments.items(), key=lambda item: item[0] == "y_true"))
+    found = run_behind(value for _, value in sorted(arguments.items(), key=lambda item: item[0] == "y_true"))
     if found is None:
         return
     run, predicted_split = found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import autotrack_sklearn
-from autotrack.session import session
+from autotrack.plugin import open_child
 from autotrack_sklearn.estimators import named
 from autotrack_sklearn.fitted import table
 
@@ -30,7 +30,7 @@ def log_candidates(run: Any, search: Any) -> None:
 
 def _log_child(run: Any, search: Any, results: Any, index: int) -> None:
     name = f"{type(search.estimator).__name__} candidate {index}"
-    child = session.open_run(name, parent=run.id, project=run.project, integration="sklearn")
+    child = open_child(run, name, "sklearn")
     child.log_params(named(results["params"][index]))
     single: dict[str, Any] = {}
     folds: dict[int, dict[str, float]] = {}

@@ -16,7 +16,7 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any
 
-from autotrack.provenance.weights import Saved
+from autotrack.plugin import Saved
 
 PACKAGES = frozenset({"sklearn", "numpy", "scipy", "pandas", "joblib", "xgboost", "lightgbm", "catboost", "imblearn"})
 """Packages whose classes a snapshot may hold: the forwarder's Python has them where the training's has."""

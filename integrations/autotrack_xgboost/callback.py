@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING, Any
 import xgboost
 from xgboost.callback import TrainingCallback
 
-from autotrack.plugin import Call, Installation, Leaf, Outcome, begin_leaf, guarded, rejoin_leaf
+from autotrack.plugin import (
+    Call,
+    Installation,
+    Leaf,
+    Outcome,
+    begin_leaf,
+    describe_with,
+    guarded,
+    rejoin_leaf,
+    save_with,
+)
 from autotrack.plugins import plugins
-from autotrack.provenance import dataset, weights
-from autotrack.session import session
 from autotrack_xgboost import XGBOOST, data, model
 from autotrack_xgboost.arguments import items, named
 from autotrack_xgboost.hooks import observe_function
@@ -113,7 +121,6 @@ class AutotrackCallback(TrainingCallback):
             self._leaf = self._recording = None
         given = named(self._call) if self._call is not None else {}
         called = "xgboost.cv" if hasattr(model, "cvfolds") else "xgboost.train"
-        session.settings  # noqa: B018  the session learns how to open runs when its settings are first read
         if self.run is not None:
             self._leaf = rejoin_leaf(self.run)
         else:
@@ -152,8 +159,8 @@ def _watch_outcomes() -> None:
     with guarded("xgboost"):
         if WATCHING in plugins.installed:
             return
-        weights.register("xgboost", model.save)
-        dataset.register("xgboost.core.DMatrix", data.describe_dmatrix)
+        save_with("xgboost", model.save)
+        describe_with("xgboost.core.DMatrix", data.describe_dmatrix)
         installation = plugins.installed[WATCHING] = Installation(XGBOOST)
         observe_function(installation, "train", _watch_outcome)
         observe_function(installation, "cv", _watch_outcome)

@@ -10,9 +10,7 @@ from collections.abc import Generator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from autotrack.plugin import Call, Outcome, guarded, is_silent
-from autotrack.provenance.dataset import MOST_COLUMNS, describe
-from autotrack.provenance.params import mask_urls
+from autotrack.plugin import MOST_COLUMNS, Call, Outcome, describe, guarded, is_silent, mask_urls
 from autotrack_xgboost.arguments import named
 
 PARTS = ("label", "weight", "base_margin", "group", "qid", "label_lower_bound", "label_upper_bound")

@@ -11,10 +11,22 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from autotrack.patching.observe import Observer
-from autotrack.plugin import Call, Installation, Leaf, Outcome, begin_leaf, guarded, is_silent, rejoin_leaf
-from autotrack.provenance import dataset, origin, weights
-from autotrack.session import session
+from autotrack.plugin import (
+    Call,
+    Installation,
+    Leaf,
+    Observer,
+    Outcome,
+    begin_leaf,
+    describe_with,
+    guarded,
+    is_silent,
+    predicted,
+    rejoin_leaf,
+    run_of,
+    save_with,
+    settings,
+)
 from autotrack_xgboost import data
 from autotrack_xgboost import model as models
 from autotrack_xgboost.arguments import items, named
@@ -28,8 +40,8 @@ def install(installation: Installation) -> None:
     import xgboost
     import xgboost.callback
 
-    weights.register("xgboost", models.save)
-    dataset.register("xgboost.core.DMatrix", data.describe_dmatrix)
+    save_with("xgboost", models.save)
+    describe_with("xgboost.core.DMatrix", data.describe_dmatrix)
     observe_function(installation, "train", watch_train)
     observe_function(installation, "cv", watch_cv)
     installation.observe(xgboost.callback.CallbackContainer, "before_training", watch_before_training)
@@ -98,7 +110,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         with guarded("xgboost"):
             recording.params(estimator.get_params())
         with guarded("xgboost"):
-            if session.settings.datasets:
+            if settings().datasets:
                 _log_fit_data(leaf, named(call))
         with recorded_in(recording):
             leaf.outcome = yield
@@ -111,12 +123,12 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     """What a trained booster predicts is remembered, so that a metric of it reaches its run."""
     if is_silent():
         return
-    run = origin.run_of(call.args[0])
+    run = run_of(call.args[0])
     if run is None:
         return
     outcome = yield
     if outcome.error is None:
-        origin.predicted(outcome.result, run)
+        predicted(outcome.result, run)
 
 
 def watch_before_training(call: Call) -> Generator[None, Outcome, None]:

@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-from autotrack.provenance.weights import Saved
+from autotrack.plugin import Saved
 
 RESOLVED = ("objective", "booster", "tree_method", "device", "updater")
 

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from autotrack.plugin import guarded
-from autotrack.provenance import origin
-from autotrack.session import session
+from autotrack.plugin import guarded, settings, trained
 from autotrack_xgboost import model as models
 from autotrack_xgboost.arguments import booster_params, items
 
@@ -57,7 +55,7 @@ class Recording:
 
     def matrices(self, given: Mapping[str, Any]) -> None:
         """Record the data of `train` or `cv`."""
-        if not session.settings.datasets:
+        if not settings().datasets:
             return
         dtrain = given.get("dtrain")
         self.run.log_dataset(dtrain, role="train", name="train")
@@ -105,7 +103,7 @@ class Recording:
         if booster is None:
             return
         with guarded("xgboost"):
-            origin.trained(model if model is not None else booster, self.run)
+            trained(model if model is not None else booster, self.run)
         with guarded("xgboost"):
             known = {name for name, value in self._given.items() if value is not None}
             if known & {"obj"} or callable(self._given.get("objective")):
@@ -132,7 +130,7 @@ class Recording:
         self.run.log_metrics({"best_iteration": best, "best_score": _score(source.attr("best_score"))}, at)
 
     def _keep(self, booster: Any, model: Any) -> None:
-        wanted = session.settings.models
+        wanted = settings().models
         best = booster.attr("best_iteration") if self.stops_early else None
         sliceable = best is not None and int(best) + 1 < booster.num_boosted_rounds()
         if wanted in ("final", "all") or wanted == "best" and not sliceable:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pluggy import HookspecMarker
 
 if TYPE_CHECKING:
-    from autotrack.plugin import BackendPlugin, Demo, Integration
+    from autotrack.contracts import BackendPlugin, Demo, Integration, ModelFormat
 
 hookspec = HookspecMarker("autotrack")
 
@@ -25,6 +25,11 @@ def autotrack_register_integrations(register: Callable[[Integration], None]) -> 
 @hookspec
 def autotrack_register_backends(register: Callable[[BackendPlugin], None]) -> None:
     """Call `register(BackendPlugin(…))` for each place that the plugin sends events to."""
+
+
+@hookspec
+def autotrack_register_formats(register: Callable[[ModelFormat], None]) -> None:
+    """Call `register(ModelFormat(…))` for each package whose models the plugin can save and read."""
 
 
 @hookspec

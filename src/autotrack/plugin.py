@@ -26,128 +26,111 @@ A backend's author imports `autotrack.backend`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Protocol
+import os
+from typing import TYPE_CHECKING
 
-from pluggy import HookimplMarker
-
+from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat, hookimpl
 from autotrack.guard import guarded, warn_once
-from autotrack.patching import imports
-from autotrack.patching.observe import Call, CellPatch, ContextPatch, Observer, Outcome, Patch
-from autotrack.patching.scope import Leaf, begin_leaf, carried, current, is_silent, rejoin_leaf, resume, silence
-from autotrack.provenance import origin
+from autotrack.patching.observe import Call, Observer, Outcome
+from autotrack.patching.scope import (
+    Leaf,
+    begin_leaf,
+    carried,
+    current,
+    enter_container,
+    is_silent,
+    leave,
+    rejoin_leaf,
+    resume,
+    silence,
+)
+from autotrack.provenance import checkpoints
+from autotrack.provenance.dataset import MOST_COLUMNS, describe
+from autotrack.provenance.dataset import register as describe_with
+from autotrack.provenance.origin import predicted, remember, run_behind, run_of, trained
+from autotrack.provenance.params import mask_urls
+from autotrack.provenance.weights import Saved
+from autotrack.provenance.weights import register as save_with
+from autotrack.session import rank, session
 
-hookimpl = HookimplMarker("autotrack")
-
-
-@dataclass(frozen=True)
-class Integration:
-    """A plugin that observes one outside product that trains."""
-
-    name: str
-    module: str
-    """The module whose complete import triggers `install`, such as `xgboost.training`."""
-    install: str
-    """`package.module:function`, called with an `Installation`."""
-    requires: tuple[str, ...] = ()
-    """Distributions with a lowest version, such as `xgboost>=2.0`; only those that are installed are compared."""
-    deactivates: tuple[str, ...] = ()
-    """Integrations that are removed when this one is installed, since this one sees their product's trainings whole."""
-
-
-@dataclass(frozen=True)
-class BackendPlugin:
-    """A plugin that receives events."""
-
-    name: str
-    factory: str
-    """`package.module:class` of an `autotrack.backend.Backend`; imported in the forwarder's process alone."""
-    extra: str | None = None
-    """The extra of the distribution that brings what it needs, for the message when that is missing."""
+if TYPE_CHECKING:
+    from autotrack.events import Step
+    from autotrack.run import Run
+    from autotrack.settings import Settings
 
 
-@dataclass(frozen=True)
-class Demo:
-    """Small trainings of a product for `autotrack demo`."""
-
-    trainings: str
-    """`package.module:function`, which gives `[(title, train)]`; imported only by the demo."""
-    needs: tuple[str, ...]
-    """What it needs, as the user installs it: the names of distributions."""
+def settings() -> Settings:
+    """The settings in force in this process."""
+    return session.settings
 
 
-class _Removable(Protocol):
-    def remove(self) -> None: ...
+def observe_for_callback(integration: Integration) -> None:
+    """Place the integration's observers for a callback that a user makes, where `enable()` has not placed them.
+
+    They then see every training; `begin_leaf` opens a run for those alone that pass `explicit=True`.
+    """
+    from autotrack.plugins import plugins
+
+    session.settings  # noqa: B018  what the settings tell the guard must hold before anything is observed
+    if integration.name not in plugins.installed:
+        session.only_asked.add(integration.name)
+        plugins.install_now(integration)
 
 
-class Installation:
-    """What `install` places observers through; all of them are removed by `autotrack.disable()`."""
+def open_child(parent: Run, name: str, integration: str) -> Run:
+    """Start a run that is a part of `parent`: a trial of a study, a candidate of a search."""
+    return session.open_run(name, parent=parent.id, project=parent.project, integration=integration)
 
-    def __init__(self, integration: Integration) -> None:
-        self.name = integration.name
-        self._placed: list[_Removable] = []
-        self._undo: list[Callable[[], None]] = []
 
-    def observe(self, owner: Any, name: str, observer: Observer) -> None:
-        """Observe every call of `owner.name`."""
-        self._placed.append(Patch(owner, name, observer, self.name))
+def checkpoint_saved(run: Run, path: str | os.PathLike[str], step: Step | None = None) -> None:
+    """Remember that the file or folder at `path` is a checkpoint of `run`: what resumes from it goes on with it."""
+    with guarded("checkpoints"):
+        if run.home is not None:
+            checkpoints.remember(run.home, run.id, path, step)
 
-    def observe_cell(self, function: Any, variable: str, observer: Observer) -> None:
-        """Observe the function that `function` closes over under the name `variable`. Raises `LookupError` if none."""
-        self._placed.append(CellPatch(function, variable, observer, self.name))
 
-    def observe_context(self, owner: Any, name: str, observer: Observer) -> None:
-        """Observe the `with` blocks of the context manager that `owner.name` returns."""
-        self._placed.append(ContextPatch(owner, name, observer, self.name))
-
-    def when_imported(self, module: str, install: Callable[[ModuleType], None]) -> None:
-        """Call `install(module)` once that further module of the product has been imported, unless removed before."""
-        removed: list[bool] = []
-        self.on_remove(lambda: removed.append(True))
-        imports.when_imported(module, lambda found: None if removed else install(found))
-
-    def when_trained(self, seen: Callable[[Any, Any], None]) -> None:
-        """Call `seen(model, run)` for each model that another integration has trained, until removed."""
-
-        def listener(model: Any, run: Any) -> None:
-            with guarded(self.name):
-                seen(model, run)
-
-        origin.listeners.append(listener)
-        self.on_remove(lambda: origin.listeners.remove(listener))
-
-    def on_remove(self, undo: Callable[[], None]) -> None:
-        """Call `undo` when the integration is removed."""
-        self._undo.append(undo)
-
-    def remove(self) -> None:
-        """Take everything out again, last placed first."""
-        while self._placed:
-            with guarded(self.name):
-                self._placed.pop().remove()
-        while self._undo:
-            with guarded(self.name):
-                self._undo.pop()()
+def run_behind_checkpoint(path: str | os.PathLike[str]) -> str | None:
+    """The id of the run that saved the checkpoint at `path`, for `begin_leaf(…, continues=…)`; None where unknown."""
+    return checkpoints.run_behind(session.settings.resolved_home, path)
 
 
 __all__ = [
+    "MOST_COLUMNS",
     "BackendPlugin",
     "Call",
     "Demo",
     "Installation",
     "Integration",
     "Leaf",
+    "ModelFormat",
+    "Observer",
     "Outcome",
+    "Saved",
     "begin_leaf",
     "carried",
+    "checkpoint_saved",
     "current",
+    "describe",
+    "describe_with",
+    "enter_container",
     "guarded",
     "hookimpl",
     "is_silent",
+    "leave",
+    "mask_urls",
+    "observe_for_callback",
+    "open_child",
+    "predicted",
+    "rank",
     "rejoin_leaf",
+    "remember",
     "resume",
+    "run_behind",
+    "run_behind_checkpoint",
+    "run_of",
+    "save_with",
+    "settings",
     "silence",
+    "trained",
     "warn_once",
 ]

@@ -20,9 +20,9 @@ from typing import Any
 import pluggy
 
 from autotrack import guard, hookspecs
+from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat
 from autotrack.errors import PluginError
 from autotrack.patching import imports
-from autotrack.plugin import BackendPlugin, Demo, Installation, Integration
 
 GROUP = "autotrack"
 
@@ -43,6 +43,7 @@ class Plugins:
         self.found: list[Loaded] = []
         self.integrations: dict[str, Integration] = {}
         self.backends: dict[str, BackendPlugin] = {}
+        self.formats: list[ModelFormat] = []
         self.demos: list[Demo] = []
         self.installed: dict[str, Installation] = {}
         self.refused: dict[str, str] = {}
@@ -76,6 +77,7 @@ class Plugins:
         for hook, register in (
             (self._manager.hook.autotrack_register_integrations, self._add_integration),
             (self._manager.hook.autotrack_register_backends, self._add_backend),
+            (self._manager.hook.autotrack_register_formats, self.formats.append),
             (self._manager.hook.autotrack_register_demos, self.demos.append),
         ):
             for implementation in hook.get_hookimpls():
@@ -89,10 +91,19 @@ class Plugins:
         if unknown:
             known = ", ".join(sorted(self.integrations)) or "none"
             raise PluginError(f"there is no integration {', '.join(unknown)}; there are {known}")
-        for name in wanted:
-            if name in but or name in self.installed:
+        for name in self.chosen(names, but):
+            if name in self.installed:
                 continue
             integration = self.integrations[name]
+            imports.when_imported(integration.module, partial(self._install, integration))
+
+    def chosen(self, names: tuple[str, ...] | None, but: tuple[str, ...]) -> list[str]:
+        """The integrations of this environment among `names` (None: all) that are not in `but`."""
+        return [name for name in (self.integrations if names is None else names) if name not in but]
+
+    def install_now(self, integration: Integration) -> None:
+        """Install one integration of a product that has been imported, whether or not it was asked for by name."""
+        if integration.name not in self.installed:
             imports.when_imported(integration.module, partial(self._install, integration))
 
     def remove_all(self) -> None:

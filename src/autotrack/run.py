@@ -70,6 +70,7 @@ class Run:
         parent: str | None = None,
         integration: str | None = None,
         owner: bool = True,
+        resumed: bool = False,
         environment: Mapping[str, Any] | None = None,
         code: Mapping[str, Any] | None = None,
     ) -> None:
@@ -91,10 +92,23 @@ class Run:
         if owner:
             sink().append_event(
                 RunStarted(
-                    self.id, _time_ns(), name, project, parent, integration, dict(environment or {}), dict(code or {})
+                    self.id,
+                    _time_ns(),
+                    name,
+                    project,
+                    parent,
+                    integration,
+                    dict(environment or {}),
+                    dict(code or {}),
+                    resumed,
                 ),
                 essential=True,
             )
+
+    @property
+    def home(self) -> Path | None:
+        """The folder that blobs of this run go to; None where nothing is kept."""
+        return self._sink().home
 
     def log_metrics(self, metrics: Mapping[str, float], step: Step | float | Decimal | None = None) -> None:
         """Record one point of each series in `metrics`, all at `step`.
@@ -146,7 +160,7 @@ class Run:
         with guard.guarded("log_model"):
             from autotrack.provenance.keeping import model_event
 
-            home = self._sink().home
+            home = self.home
             if home is None:  # nothing is kept, which has been said where it was not asked for
                 self.append(b"")
                 return
@@ -162,7 +176,7 @@ class Run:
 
             if isinstance(source, bytes) and not name:
                 raise UsageError("bytes need a name: run.log_artifact(data, 'report.html')")
-            home = self._sink().home
+            home = self.home
             if home is None:
                 self.append(b"")
                 return
@@ -192,6 +206,18 @@ class Run:
                 self.when_ended.pop()()
             if self._owner:
                 self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
+
+    def reopen(self) -> None:
+        """Go on with a run that has ended: it is `running` until it ends again."""
+        with guard.guarded("reopen"):
+            if self.status == "running":
+                return
+            self.status = "running"
+            if self._owner:
+                self._append(
+                    RunStarted(self.id, _time_ns(), self.name, self.project, self.parent_id, resumed=True),
+                    essential=True,
+                )
 
     def __enter__(self) -> Run:
         return self

@@ -39,6 +39,8 @@ class Session:
         self._pid = os.getpid()
         self._at_exit = False
         self.enabled = False
+        self.only_asked: set[str] = set()
+        """Integrations that observe for the sake of explicit callbacks, and open no run unasked."""
 
     @property
     def settings(self) -> Settings:
@@ -82,9 +84,7 @@ class Session:
             code=code(),
             **details,
         )
-        self._runs[run.id] = run
-        run.when_ended.append(lambda: self._runs.pop(run.id, None))
-        self._all_runs.add(run)
+        self._mind(run)
         if tags:
             run.set_tags(tags)
         if params:
@@ -92,18 +92,26 @@ class Session:
         self._keep_forwarding()
         return run
 
-    def open_automatic_run(self, **details: Any) -> Run | None:
+    def open_automatic_run(
+        self, *, integration: str, explicit: bool = False, continues: str | None = None, **details: Any
+    ) -> Run | None:
         """A run for a training call that nobody has opened one for; None where this process records none."""
-        if not self.enabled and not details.pop("explicit", False):
-            return None
-        details.pop("explicit", None)
-        if self.settings.enabled is False or rank() > 0:
+        unasked = self.enabled and integration not in self.only_asked
+        if not (unasked or explicit) or self.settings.enabled is False or rank() > 0:
             return None
         with guard.guarded("session"):
             around = scope.current()
             parent = around.run.id if around is not None and around.run is not None else None
-            return self.open_run(**{"parent": parent, **details})
+            if continues is not None:
+                details |= {"run_id": continues, "resumed": True}
+            return self.open_run(**{"parent": parent, "integration": integration, **details})
         return None
+
+    def reopen_run(self, run: Run) -> None:
+        """Let a run of this process that has ended go on."""
+        run.reopen()
+        self._mind(run)
+        self._keep_forwarding()
 
     def close(self) -> None:
         """End what is open, in order: this process is finishing."""
@@ -141,6 +149,12 @@ class Session:
             run.unbind()
         self._sink = self._forwarder = None
         self._runs.clear()
+
+    def _mind(self, run: Run) -> None:
+        """Know of the run until it ends: the end of the process ends what is open."""
+        self._runs[run.id] = run
+        run.when_ended.append(lambda: self._runs.pop(run.id, None))
+        self._all_runs.add(run)
 
     def _open_journal(self) -> Sink:
         from autotrack.journal.unwritable import Nowhere, Unwritable
@@ -182,6 +196,7 @@ class Session:
 
 session = Session()
 scope.open_run = session.open_automatic_run
+scope.reopen_run = session.reopen_run
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=session.reset_in_child)
 
@@ -208,6 +223,7 @@ def enable(
 
     plugins.load()
     plugins.await_products(loaded.integrations, loaded.disabled_integrations)
+    session.only_asked -= set(plugins.chosen(loaded.integrations, loaded.disabled_integrations))
     session.enabled = True
 
 
@@ -249,7 +265,10 @@ def current_run() -> Run | None:
 
 
 def rank() -> int:
-    """This process's rank in its job; 0 where no launcher says so."""
+    """This process's rank in its job, as a process group of torch or the launcher's variables tell it; else 0."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
     for variable in RANKS:
         text = os.environ.get(variable, "")
         if text.isdigit():

@@ -94,6 +94,9 @@ def recording(home: Path, *integrations: str, strict: bool = True, **settings: A
 
 
 def _apply(found: dict[str, RecordedRun], event: Any) -> None:
+    if isinstance(event, RunStarted) and event.resumed and event.run in found:
+        found[event.run].status, found[event.run].error = "running", None
+        return
     if isinstance(event, RunStarted):
         found[event.run] = RecordedRun(event.run, event.name, event.integration, event.parent)
         return

@@ -74,6 +74,8 @@ class Served:
                 log.error("%s cannot be used: %s", delivery.name, problem)
                 return
             except Exception as problem:
+                if not delivery.folder.exists():  # somebody removed the home: `serve` says so
+                    return
                 asked = problem.retry_after if isinstance(problem, BackendUnavailable) else None
                 delivery.failed(f"{problem}" if isinstance(problem, AutotrackError) else repr(problem))
                 log.warning("%s: %s", delivery.name, problem)

@@ -57,7 +57,7 @@ class Progress:
 
     def save(self) -> None:
         """Keep it; a reader sees the old or the new, never half."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         draft = self.folder / f".{self.backend}-{os.getpid()}"
         draft.write_text(
             json.dumps(
@@ -83,7 +83,7 @@ class Progress:
 
     def bury(self, record: Record, reason: str) -> None:
         """Set aside an event that the backend will never take."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         line = {
             "sequence": record.sequence,
             "reason": reason,
@@ -99,7 +99,7 @@ class Progress:
         """Become the one that delivers; False where another process is."""
         if fcntl is None or self._lock is not None:
             return True
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         descriptor = os.open(self.folder / f"{self.backend}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,6 +109,11 @@ class Progress:
         self._lock = descriptor
         self.load()  # what the last one did after we had looked
         return True
+
+    def _make_folder(self) -> None:
+        # Not the home: where somebody has removed that, nothing makes it again. Raises `FileNotFoundError`.
+        self.folder.parent.mkdir(exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
 
     def release(self) -> None:
         """Let another process deliver."""

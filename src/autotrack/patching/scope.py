@@ -38,6 +38,9 @@ _muted = False
 open_run: Callable[..., Run | None] | None = None
 """How a leaf gets a run of its own; the session puts it here. It answers None where nothing is to be recorded."""
 
+reopen_run: Callable[[Run], None] | None = None
+"""How a run that has ended goes on; the session puts it here."""
+
 
 class Leaf:
     """A training call that is being recorded. As a context manager it ends with what `outcome` then says."""
@@ -79,7 +82,9 @@ class Leaf:
 def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
     """Begin to record one training call; None where it belongs to another that is already recorded.
 
-    `details` go to the new run: `params`, `tags`, `parent`. Called before the training, in the thread that trains.
+    `details` go to the new run: `params`, `tags`, `parent`, `explicit` (a callback of the user's asks for it, enabled
+    or not), `continues` (the id of the run that this training goes on with). Called before the training, in the thread
+    that trains.
     """
     if is_silent() or open_run is None:
         return None
@@ -90,9 +95,17 @@ def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
     return Leaf(run, owns=True) if run is not None else None
 
 
-def rejoin_leaf(run: Run) -> Leaf | None:
-    """Begin another call of the training that `run` records; None where it is silent. Ending it leaves the run open."""
-    return None if is_silent() else Leaf(run, owns=False)
+def rejoin_leaf(run: Run, *, reopen: bool = False) -> Leaf | None:
+    """Begin another call of the training that `run` records; None where it is silent. Ending it leaves the run open.
+
+    With `reopen`, a run that has ended is running again, and ends with the leaf.
+    """
+    if is_silent():
+        return None
+    ended = run.status != "running"
+    if reopen and ended and reopen_run is not None:
+        reopen_run(run)
+    return Leaf(run, owns=reopen and ended)
 
 
 def current() -> Scope | None:

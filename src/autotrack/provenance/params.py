@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autotrack.events import Scalar
+if TYPE_CHECKING:
+    from autotrack.events import Scalar
 
 MASK = "***"
 

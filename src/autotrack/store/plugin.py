@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from autotrack.plugin import BackendPlugin, hookimpl
+from autotrack.contracts import BackendPlugin, hookimpl
 
 
 @hookimpl
