@@ -46,6 +46,19 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _interval(text: str) -> float:
+    value = _seconds(text)
+    if value < 0.1:
+        raise UsageError("use at least 0.1 seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdigit():
+        raise UsageError("use a number such as 10, or 0 for none")
+    return int(text)
+
+
 def _choice(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         word = text.strip().lower()
@@ -104,6 +117,16 @@ class Settings:
     )
     quiet: bool = _setting(False, _flag, "1: print nothing into the training's output")
     strict: bool = _setting(False, _flag, "1: faults of autotrack raise instead of being reported (for tests)")
+    batch_metrics: int = _setting(
+        0, _count, "n: where a framework reports each batch, keep the metrics of every n-th; 0: of epochs alone"
+    )
+    torch_loop: bool = _setting(
+        False, _flag, "1: record plain PyTorch loops: optimizer, learning rate, steps, gradients"
+    )
+    torch_loss: bool = _setting(False, _flag, "1: in plain PyTorch loops also the loss, seen at Tensor.backward")
+    system_metrics: float | None = _setting(
+        None, _interval, "seconds between looks at processor, memory, disk, network and GPU; unset: none"
+    )
     run_id: str | None = _setting(None, _text, "the run that this process belongs to (handed to child processes)")
     parent_id: str | None = _setting(None, _text, "the run that new runs of this process are children of")
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)

@@ -1,0 +1,1 @@
+"""accelerate: under construction."""

@@ -1,0 +1,1 @@
+"""catboost: under construction."""

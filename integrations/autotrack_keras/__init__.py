@@ -1,0 +1,1 @@
+"""keras: under construction."""

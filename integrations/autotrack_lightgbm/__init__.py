@@ -1,0 +1,1 @@
+"""lightgbm: under construction."""

@@ -1,0 +1,1 @@
+"""optuna: under construction."""
