@@ -53,6 +53,8 @@ class RunStarted(Event, frozen=True, array_like=True, tag=2):
     environment: dict[str, Any] = {}
     code: dict[str, Any] = {}
     resumed: bool = False
+    not_to: list[str] = []
+    """Backends that get this run from the framework itself, through its own logger, and must not get it twice."""
 
 
 class ParamsLogged(Event, frozen=True, array_like=True, tag=3):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,6 +71,7 @@ class Run:
         integration: str | None = None,
         owner: bool = True,
         resumed: bool = False,
+        not_to: Sequence[str] = (),
         environment: Mapping[str, Any] | None = None,
         code: Mapping[str, Any] | None = None,
     ) -> None:
@@ -101,6 +102,7 @@ class Run:
                     dict(environment or {}),
                     dict(code or {}),
                     resumed,
+                    list(not_to),
                 ),
                 essential=True,
             )

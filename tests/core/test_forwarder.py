@@ -290,6 +290,21 @@ def test_a_backend_that_is_configured_later_gets_the_old_runs(home: Home) -> Non
     assert "'m': 2.5" in (home.folder / "kept.jsonl").read_text()
 
 
+def test_a_run_that_its_framework_sends_itself_reaches_the_backend_once(home: Home) -> None:
+    home.run(
+        "from autotrack.plugin import begin_leaf\nautotrack.enable()\n"
+        "for name, elsewhere in (('theirs', ['keeping']), ('ours', [])):\n"
+        "    with begin_leaf('acme', name=name, not_to=elsewhere) as leaf: leaf.run.log_metrics({name: 1.5}, step=1)\n",
+        AUTOTRACK_BACKENDS="local,keeping",
+    )
+    runs = {run["name"]: run for run in home.ask("autotrack.runs()")}
+    assert runs["theirs"]["status"] == runs["ours"]["status"] == "finished"
+    kept = (home.folder / "kept.jsonl").read_text()
+    assert "'ours': 1.5" in kept and "'theirs': 1.5" not in kept and runs["theirs"]["id"] not in kept
+    notes = home.progress("keeping")["notes"][runs["theirs"]["id"]]
+    assert notes == {"the whole run": [1, "the framework's own logger sends it to keeping"]}
+
+
 def test_sync_waits_for_the_forwarder_that_is_delivering(home: Home) -> None:
     gated = {"AUTOTRACK_BACKENDS": "gated", "AUTOTRACK_EXIT_TIMEOUT": "0.1"}
     home.run("autotrack.start_run().log_metrics({'m': 2.5}, step=1)", **gated)

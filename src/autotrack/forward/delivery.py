@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from autotrack.backend import Backend, BackendContext, BackendRejected, BackendUnavailable
-from autotrack.events import Record, WriterEnded
+from autotrack.events import Record, RunStarted, WriterEnded
 from autotrack.forward.adapt import Adapter
 from autotrack.forward.prepare import prepare
 from autotrack.forward.progress import Progress
@@ -67,7 +67,12 @@ class Delivery:
         batch = list(islice(self._journal.records(self.progress.position), BATCH))
         if not batch:
             return 0
-        self._send([prepare(self.home, self._adapter.adapt(record)) for record in batch])
+        wanted = [prepare(self.home, self._adapter.adapt(record)) for record in batch if self._is_wanted(record)]
+        if wanted:
+            self._send(wanted)
+        if not wanted or wanted[-1].position < batch[-1].position:
+            self.progress.position = batch[-1].position
+            self.progress.save()
         if isinstance(batch[-1].event, WriterEnded):
             self._ended_in_order = True
         return len(batch)
@@ -100,6 +105,13 @@ class Delivery:
             self._backend.close()
             self._backend = None
         self.progress.release()
+
+    def _is_wanted(self, record: Record) -> bool:
+        event = record.event
+        if isinstance(event, RunStarted) and self.name in event.not_to and event.run not in self.progress.not_to:
+            self.progress.not_to.append(event.run)
+            self.progress.note(event.run, "the whole run", f"the framework's own logger sends it to {self.name}")
+        return event.run not in self.progress.not_to
 
     def _send(self, batch: list[Record]) -> None:
         assert self._backend is not None

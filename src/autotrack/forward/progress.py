@@ -37,6 +37,8 @@ class Progress:
         """Per run: what could not be carried, as `{what: [count, why]}`."""
         self.state: dict[str, Any] = {}
         self.names: dict[str, dict[str, str]] = {}
+        self.not_to: list[str] = []
+        """Runs that this backend gets from somebody else, and not from us."""
         self._lock: int | None = None
         self.load()
 
@@ -51,7 +53,7 @@ class Progress:
             kept = json.loads(self.path.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return
-        for name in ("position", "delivered", "dead", "done", "problem", "notes", "state", "names"):
+        for name in ("position", "delivered", "dead", "done", "problem", "notes", "state", "names", "not_to"):
             if name in kept:
                 setattr(self, name, kept[name])
 
@@ -70,6 +72,7 @@ class Progress:
                     "updated": time.time(),
                     "notes": self.notes,
                     "names": self.names,
+                    "not_to": self.not_to,
                     "state": dict(self.state),
                 }
             )

@@ -83,8 +83,8 @@ def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
     """Begin to record one training call; None where it belongs to another that is already recorded.
 
     `details` go to the new run: `params`, `tags`, `parent`, `explicit` (a callback of the user's asks for it, enabled
-    or not), `continues` (the id of the run that this training goes on with). Called before the training, in the thread
-    that trains.
+    or not), `continues` (the id of the run that this training goes on with), `not_to` (backends that the framework's
+    own loggers feed with this training). Called before the training, in the thread that trains.
     """
     if is_silent() or open_run is None:
         return None
