@@ -38,6 +38,28 @@ def _sklearn(trained: str, blob: Path) -> Flavor:
     return file, {"sklearn": flavor, "python_function": _function("mlflow.sklearn", "model_path", file)}
 
 
+def _keras(trained: str, blob: Path) -> Flavor:
+    # MLflow adds the extension to what `data` says.
+    flavors = {
+        "keras": {"data": "model", "save_exported_model": False},
+        "python_function": {"loader_module": "mlflow.keras"},
+    }
+    return "model.keras", flavors
+
+
+def _lightgbm(trained: str, blob: Path) -> Flavor:
+    file = "model.lgb"
+    flavor = {"data": file, "model_class": "lightgbm.basic.Booster", "code": None}
+    return file, {"lightgbm": flavor, "python_function": _function("mlflow.lightgbm", "data", file)}
+
+
+def _catboost(trained: str, blob: Path) -> Flavor:
+    file, kind = "model.cb", trained.rpartition(".")[2]
+    made = kind if kind in ("CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker") else "CatBoost"
+    flavor = {"data": file, "model_type": made, "save_format": "cbm", "code": None}
+    return file, {"catboost": flavor, "python_function": _function("mlflow.catboost", "data", file)}
+
+
 def _own_types(blob: Path) -> list[str]:
     """The types in a skops file that are scikit-learn's or numpy's own.
 
@@ -73,6 +95,9 @@ _FLAVORS: Final[dict[str, Callable[[str, Path], Flavor]]] = {
     "xgboost-ubj": _xgboost("ubj"),
     "xgboost-json": _xgboost("json"),
     "skops": _sklearn,
+    "keras": _keras,
+    "lightgbm": _lightgbm,
+    "cbm": _catboost,
 }
 
 

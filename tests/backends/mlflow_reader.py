@@ -89,9 +89,14 @@ def predict(client: MlflowClient, flavor: str, uri: str) -> list[float]:
         return [float(value) for value in model.predict(xgboost.DMatrix(rows))]
     if flavor == "xgboost.sklearn":
         return [float(value) for value in mlflow.xgboost.load_model(uri).predict(rows)]
-    if flavor == "sklearn":
-        return [float(value) for value in mlflow.sklearn.load_model(uri).predict(rows)]
-    return [float(value) for value in mlflow.pyfunc.load_model(uri).predict(rows)]
+    loads = {
+        "sklearn": mlflow.sklearn.load_model,
+        "lightgbm": mlflow.lightgbm.load_model,
+        "catboost": mlflow.catboost.load_model,
+        "keras": mlflow.keras.load_model,
+        "function": mlflow.pyfunc.load_model,
+    }
+    return [float(value) for value in numpy.ravel(loads[flavor](uri).predict(rows))]
 
 
 def train(client: MlflowClient, flavor: str, path: str) -> list[float]:
@@ -112,6 +117,25 @@ def train(client: MlflowClient, flavor: str, path: str) -> list[float]:
         classifier = xgboost.XGBClassifier(n_estimators=3, max_depth=2).fit(rows, target > 12)
         Path(path).write_bytes(classifier.get_booster().save_raw("ubj"))
         return [float(value) for value in classifier.predict(rows)]
+    if flavor == "lightgbm":
+        import lightgbm
+
+        grown = lightgbm.train({"min_data_in_leaf": 1, "verbose": -1}, lightgbm.Dataset(rows, target), 4)
+        Path(path).write_text(grown.model_to_string())
+        return [float(value) for value in grown.predict(rows)]
+    if flavor == "catboost":
+        import catboost
+
+        boosted = catboost.CatBoostRegressor(iterations=4, silent=True, allow_writing_files=False).fit(rows, target)
+        boosted.save_model(path, format="cbm")
+        return [float(value) for value in boosted.predict(rows)]
+    if flavor == "keras":
+        import keras
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)])
+        model.save(path + ".keras")
+        Path(path + ".keras").rename(path)
+        return [float(value) for value in model.predict(rows, verbose=0).ravel()]
     import skops.io
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.pipeline import make_pipeline

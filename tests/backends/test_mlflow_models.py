@@ -22,6 +22,9 @@ __all__ = ["lent", "no_mlflow_settings", "server"]
         ("xgboost", "ubj", "xgboost.core.Booster"),
         ("xgboost.sklearn", "ubj", "xgboost.sklearn.XGBClassifier"),
         ("sklearn", "skops", "sklearn.pipeline.Pipeline"),
+        ("lightgbm", "lightgbm", "lightgbm.basic.Booster"),
+        ("catboost", "cbm", "catboost.core.CatBoostRegressor"),
+        ("keras", "keras", "keras.src.models.sequential.Sequential"),
     ],
 )
 def test_a_model_loads_with_its_own_flavor_and_as_a_function(
