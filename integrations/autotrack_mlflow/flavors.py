@@ -96,7 +96,7 @@ _FLAVORS: Final[dict[str, Callable[[str, Path], Flavor]]] = {
     "xgboost-json": _xgboost("json"),
     "skops": _sklearn,
     "keras": _keras,
-    "lightgbm": _lightgbm,
+    "text": _lightgbm,
     "cbm": _catboost,
 }
 

@@ -16,7 +16,8 @@ fitted anew, or the process ends.
 
 What is recorded: the params of the estimator and of all inside it; the data as passed in; `n_iter_`, `classes_`,
 `best_params_`, `best_score_` and their like; loss curves; `feature_importances.csv`; a search's `cv_results.csv`; the
-fitted model, in the format of skops (`pip install 'autotrack-ml[sklearn]'`), for a search its `best_estimator_`.
+fitted model, in the format of skops (`pip install 'autotrack-ml[sklearn]'`), for a search its `best_estimator_`;
+`run.load_model()` gives it back.
 
 What is measured after the fit goes to the run of the model that it measures: `score`, every function of
 `sklearn.metrics` that answers a number, and scorers. The prediction is recognised as the very array that `predict` and
@@ -36,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autotrack.plugin import Demo, Integration, hookimpl
+from autotrack.plugin import Demo, Integration, ModelFormat, hookimpl
 
 
 @dataclass
@@ -66,6 +67,20 @@ def autotrack_register_integrations(register: Callable[[Integration], None]) -> 
             module="sklearn.base",
             install="autotrack_sklearn.hooks:install",
             requires=("scikit-learn>=1.3",),
+        )
+    )
+
+
+@hookimpl
+def autotrack_register_formats(register: Callable[[ModelFormat], None]) -> None:
+    """Register how estimators are saved and read."""
+    register(
+        ModelFormat(
+            package="sklearn",
+            save="autotrack_sklearn.weights:save",
+            load="autotrack_sklearn.weights:load",
+            formats=("skops",),
+            needs=("scikit-learn", "'autotrack-ml[sklearn]'"),
         )
     )
 

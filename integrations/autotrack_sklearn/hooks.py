@@ -13,9 +13,8 @@ from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
 
-from autotrack.plugin import Installation, guarded, save_with
+from autotrack.plugin import Installation, guarded
 from autotrack_sklearn import folds, methods, models, scores, threads, trainings
-from autotrack_sklearn.weights import save
 
 
 def install(installation: Installation) -> None:
@@ -37,7 +36,6 @@ def install(installation: Installation) -> None:
     installation.observe(base.BaseEstimator, "_validate_params", trainings.watch_validation)
     methods.place_with(installation, predict=scores.watch_predict, score=scores.watch_score)
     installation.when_trained(models.own)
-    save_with("sklearn", save)
     for name, place in places.items():
         installation.when_imported(name, partial(place, installation))
 

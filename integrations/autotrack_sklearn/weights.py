@@ -11,8 +11,10 @@ from __future__ import annotations
 import importlib.util
 import io
 import pickle
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -69,6 +71,36 @@ def to_skops(data: bytes) -> bytes:
     model = _Unpickler(io.BytesIO(data)).load()
     written: bytes = skops.io.dumps(model)
     return written
+
+
+def load(path: Path, signature: Mapping[str, Any]) -> Any:
+    """The estimator in a skops file.
+
+    Raises `LookupError` where the file holds something that a snapshot may not hold: to read that runs somebody's code,
+    which is for the user to decide.
+    """
+    import skops.io
+
+    found = skops.io.get_untrusted_types(file=path)
+    foreign = [name for name in found if not _is_known_by_name(name)]
+    if foreign:
+        raise LookupError(
+            f"the model holds {', '.join(foreign)}, which is neither scikit-learn's nor of a package that comes with "
+            "it; if you trust it, read the model's file with skops.io.load(file, trusted=[…]): it is the blob that its "
+            "digest names"
+        )
+    return skops.io.load(path, trusted=found)
+
+
+def _is_known_by_name(name: str) -> bool:
+    module, _, last = name.rpartition(".")
+    place = "sklearn._loss._loss" if module == "_loss" else module
+    if place.partition(".")[0] not in PACKAGES and place != "builtins" and (place, last) not in PLAIN:
+        return False  # not even imported
+    try:
+        return is_known(module, last, getattr(import_module(place), last))
+    except (ImportError, AttributeError):
+        return False
 
 
 def is_known(module: str, name: str, thing: Any) -> bool:

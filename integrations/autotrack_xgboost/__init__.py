@@ -14,9 +14,9 @@ What a run holds:
   `evals_result` with the round as the step. `cv` gives `test/rmse` (the mean) and `test/rmse-std`, equal to its table.
   Early stopping adds `best_iteration` and `best_score`, at that round;
 * **datasets**: what was passed to `fit` or to `DMatrix`, in the roles `train` and `validation`;
-* **the model** in XGBoost's own UBJSON, with `best_iteration`: `xgboost.Booster(model_file=…)` and
-  `XGBClassifier().load_model(…)` read it. `AUTOTRACK_MODELS=best` keeps the rounds up to the best one instead, `all`
-  both, `off` none;
+* **the model** in XGBoost's own UBJSON, with `best_iteration`: `run.load_model()` gives the booster or the estimator
+  back, `xgboost.Booster(model_file=…)` and `XGBClassifier().load_model(…)` read the file. `AUTOTRACK_MODELS=best` keeps
+  the rounds up to the best one instead, `all` both, `off` none;
 * **`feature_importance.json`**: the gain of each feature that a tree uses (of `gblinear`, the weights).
 
 A training inside another, such as the folds of a search or a step of a pipeline, is part of that one's run. In a
@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import Demo, Integration, hookimpl
+from autotrack.plugin import Demo, Integration, ModelFormat, hookimpl
 
 if TYPE_CHECKING:
     from autotrack_xgboost.callback import AutotrackCallback
@@ -54,6 +54,19 @@ XGBOOST = Integration(
 def autotrack_register_integrations(register: Callable[[Integration], None]) -> None:
     """Register this integration."""
     register(XGBOOST)
+
+
+@hookimpl
+def autotrack_register_formats(register: Callable[[ModelFormat], None]) -> None:
+    """Register how boosters and estimators are saved and read."""
+    register(
+        ModelFormat(
+            package="xgboost",
+            save="autotrack_xgboost.model:save",
+            load="autotrack_xgboost.model:load",
+            formats=("ubj",),
+        )
+    )
 
 
 @hookimpl

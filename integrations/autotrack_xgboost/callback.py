@@ -23,10 +23,9 @@ from autotrack.plugin import (
     describe_with,
     guarded,
     rejoin_leaf,
-    save_with,
 )
 from autotrack.plugins import plugins
-from autotrack_xgboost import XGBOOST, data, model
+from autotrack_xgboost import XGBOOST, data
 from autotrack_xgboost.arguments import items, named
 from autotrack_xgboost.hooks import observe_function
 from autotrack_xgboost.recording import History, Recording, length, now
@@ -159,7 +158,6 @@ def _watch_outcomes() -> None:
     with guarded("xgboost"):
         if WATCHING in plugins.installed:
             return
-        save_with("xgboost", model.save)
         describe_with("xgboost.core.DMatrix", data.describe_dmatrix)
         installation = plugins.installed[WATCHING] = Installation(XGBOOST)
         observe_function(installation, "train", _watch_outcome)

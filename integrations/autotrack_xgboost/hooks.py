@@ -24,11 +24,9 @@ from autotrack.plugin import (
     predicted,
     rejoin_leaf,
     run_of,
-    save_with,
     settings,
 )
 from autotrack_xgboost import data
-from autotrack_xgboost import model as models
 from autotrack_xgboost.arguments import items, named
 from autotrack_xgboost.recording import Recording, now, recorded_in
 
@@ -40,7 +38,6 @@ def install(installation: Installation) -> None:
     import xgboost
     import xgboost.callback
 
-    save_with("xgboost", models.save)
     describe_with("xgboost.core.DMatrix", data.describe_dmatrix)
     observe_function(installation, "train", watch_train)
     observe_function(installation, "cv", watch_cv)

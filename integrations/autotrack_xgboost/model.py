@@ -1,12 +1,14 @@
 """What a trained booster tells: its weights in UBJSON, the importance of its features, the params that it resolved.
 
-Boosters are read only.
+Boosters are read only. Weights that were kept come back as what they were saved from.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from autotrack.plugin import Saved
@@ -26,6 +28,17 @@ def save(model: Any) -> Saved:
     if booster.feature_names:
         signature["feature_names"] = list(booster.feature_names)
     return Saved(format="ubj", data=bytes(booster.save_raw("ubj")), signature=signature)
+
+
+def load(path: Path, signature: Mapping[str, Any]) -> Any:
+    """The booster in a file, or the estimator that held it; a class of the user's own gives its booster."""
+    import xgboost
+
+    module, _, name = str(signature.get("class", "")).rpartition(".")
+    kind = getattr(xgboost, name, None) if module in ("xgboost.core", "xgboost.sklearn") else None
+    model = kind() if isinstance(kind, type) and hasattr(kind, "load_model") else xgboost.Booster()
+    model.load_model(path)
+    return model
 
 
 def importance(booster: Any) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autotrack.provenance import weights
 from autotrack.session import current_run, disable, enable, start_run
 
 if TYPE_CHECKING:
@@ -36,6 +37,21 @@ def get_run(reference: str) -> dict[str, Any]:
     return open_store().run(reference)
 
 
+def load_model(run: str, name: str | None = None) -> Any:
+    """A kept model of a run: the last that has this name, or without a name the last of all.
+
+    `run` is what `get_run` takes. The answer is what the plugin of the model's package makes of the file: the model, or
+    of a torch module its state dict. No code that a file brings along is run. Raises `RunNotFound`, `ModelNotFound`,
+    and `PluginError` where something must be installed.
+    """
+    from autotrack.reading import kept_model
+
+    return kept_model(run, name)
+
+
+weights.kept = load_model  # Run.load_model asks for it; a run knows nothing of the store
+
+
 def __getattr__(name: str) -> Any:
     if name == "Run":
         from autotrack.run import Run
@@ -44,4 +60,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'autotrack' has no attribute {name!r}")
 
 
-__all__ = ["Run", "__version__", "current_run", "disable", "enable", "get_run", "runs", "start_run"]
+__all__ = ["Run", "__version__", "current_run", "disable", "enable", "get_run", "load_model", "runs", "start_run"]

@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from autotrack.errors import BackendRejected, BackendUnavailable
 from autotrack.events import Record
+from autotrack.provenance.blobs import Blobs
+from autotrack.provenance.lending import Lender
+from autotrack.provenance.parts import PartDamaged
 from autotrack.settings import Settings
 
 
@@ -50,8 +54,27 @@ class BackendContext:
     """`note(run, what, why)`: count something that this backend could not carry for this run."""
 
     def blob(self, digest: str) -> Path:
-        """Where the file with this SHA-256 lies."""
-        return self.home / "blobs" / digest[:2] / digest
+        """The file with this SHA-256, for as long as `deliver` runs. Where it is not kept there is no file at the path.
+
+        Raises `BackendRejected` where it is no longer what was kept, `BackendUnavailable` where it cannot be rebuilt.
+        """
+        blobs = Blobs(self.home)
+        try:
+            if blobs.recipe(digest) is not None:
+                return self._lender.lend(digest, digest)
+        except PartDamaged as problem:
+            raise BackendRejected(f"a file cannot be sent: {problem}") from problem
+        except OSError as problem:
+            raise BackendUnavailable(f"a file cannot be rebuilt from its parts: {problem}") from problem
+        return blobs.path(digest)
+
+    def take_back(self) -> None:
+        """Remove what was rebuilt for `blob`: the forwarder calls it after each `deliver`."""
+        self._lender.take_back()
+
+    @cached_property
+    def _lender(self) -> Lender:
+        return Lender(self.home)
 
 
 class Backend(Protocol):

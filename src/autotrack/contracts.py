@@ -15,7 +15,7 @@ from pluggy import HookimplMarker
 
 from autotrack.guard import guarded
 from autotrack.patching import imports
-from autotrack.patching.observe import CellPatch, ContextPatch, Observer, Patch
+from autotrack.patching.observe import CellPatch, CodePatch, ContextPatch, Observer, Patch
 from autotrack.provenance import origin
 
 hookimpl = HookimplMarker("autotrack")
@@ -52,7 +52,9 @@ class ModelFormat:
     """How models of one package are saved in a safe format, and how a saved one is read again.
 
     Both functions are named by `package.module:function` and imported when they are first needed. `save(model)` gives a
-    `Saved`. `load(path, signature)` gives the model from the file at `path`; `signature` is what `Saved.signature` was.
+    `Saved`, or raises `LookupError` with the reason why this one cannot be. `load(path, signature)` gives the model
+    from the file at `path`, whose name ends in a dot and the format, and which is there for that call alone;
+    `signature` is what `Saved.signature` was.
     """
 
     package: str
@@ -61,6 +63,8 @@ class ModelFormat:
     load: str
     formats: tuple[str, ...]
     """The names that `Saved.format` may have."""
+    needs: tuple[str, ...] = ()
+    """What loading needs, as the user installs it: the names of distributions; by default that of the package."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,19 @@ class Installation:
         self.name = integration.name
         self._placed: list[_Removable] = []
         self._undo: list[Callable[[], None]] = []
+        self.is_outdated: Callable[[], bool] = lambda: False
+        """Set where settings decide what is placed: when it holds at an `enable()`, the integration is installed anew."""
 
     def observe(self, owner: Any, name: str, observer: Observer) -> None:
         """Observe every call of `owner.name`."""
         self._placed.append(Patch(owner, name, observer, self.name))
+
+    def observe_code(self, function: Any, observer: Observer) -> None:
+        """Observe the plain function `function` itself, by whatever name it is called, even one that was taken before.
+
+        Raises `LookupError` for one that closes over something.
+        """
+        self._placed.append(CodePatch(function, observer, self.name))
 
     def observe_cell(self, function: Any, variable: str, observer: Observer) -> None:
         """Observe the function that `function` closes over under the name `variable`. Raises `LookupError` if none."""

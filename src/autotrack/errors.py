@@ -19,6 +19,10 @@ class RunNotFound(AutotrackError, LookupError):
     """No run, or more than one, fits the id, prefix or name that was given."""
 
 
+class ModelNotFound(AutotrackError, LookupError):
+    """The run has no model of that name, or nothing was kept of it; the message says why, and which there are."""
+
+
 class JournalUnavailable(AutotrackError, OSError):
     """The journal cannot be opened where `AUTOTRACK_HOME` points."""
 

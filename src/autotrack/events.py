@@ -68,6 +68,8 @@ class MetricsLogged(Event, frozen=True, array_like=True, tag=4):
 
     step: Step
     values: dict[str, float]
+    not_to: tuple[str, ...] = ()
+    """As of the run's start, where another journal than that of the run's own process holds the point."""
 
 
 class TagsSet(Event, frozen=True, array_like=True, tag=5):

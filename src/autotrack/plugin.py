@@ -27,10 +27,11 @@ A backend's author imports `autotrack.backend`.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat, hookimpl
 from autotrack.guard import guarded, warn_once
+from autotrack.patching.job import rank
 from autotrack.patching.observe import Call, Observer, Outcome
 from autotrack.patching.scope import (
     Leaf,
@@ -48,10 +49,9 @@ from autotrack.provenance import checkpoints
 from autotrack.provenance.dataset import MOST_COLUMNS, describe
 from autotrack.provenance.dataset import register as describe_with
 from autotrack.provenance.origin import predicted, remember, run_behind, run_of, trained
-from autotrack.provenance.params import mask_urls
+from autotrack.provenance.params import mask_urls, plain
 from autotrack.provenance.weights import Saved
-from autotrack.provenance.weights import register as save_with
-from autotrack.session import rank, session
+from autotrack.session import session
 
 if TYPE_CHECKING:
     from autotrack.events import Step
@@ -62,6 +62,15 @@ if TYPE_CHECKING:
 def settings() -> Settings:
     """The settings in force in this process."""
     return session.settings
+
+
+def is_enabled(integration: str) -> bool:
+    """Whether the integration records unasked: after `enable()`, or with `AUTOTRACK_ENABLED=1`, until `disable()`.
+
+    For extension points that a product asks whether or not `enable()` has been called, such as entry points. What they
+    give passes `explicit=True` to `begin_leaf`.
+    """
+    return session.records_unasked(integration)
 
 
 def observe_for_callback(integration: Integration) -> None:
@@ -77,9 +86,9 @@ def observe_for_callback(integration: Integration) -> None:
         plugins.install_now(integration)
 
 
-def open_child(parent: Run, name: str, integration: str) -> Run:
-    """Start a run that is a part of `parent`: a trial of a study, a candidate of a search."""
-    return session.open_run(name, parent=parent.id, project=parent.project, integration=integration)
+def open_child(parent: Run, name: str, integration: str, **details: Any) -> Run:
+    """Start a run that is a part of `parent`, such as a trial of a study; `details` are those of `begin_leaf`."""
+    return session.open_run(name, parent=parent.id, project=parent.project, integration=integration, **details)
 
 
 def checkpoint_saved(run: Run, path: str | os.PathLike[str], step: Step | None = None) -> None:
@@ -115,11 +124,13 @@ __all__ = [
     "enter_container",
     "guarded",
     "hookimpl",
+    "is_enabled",
     "is_silent",
     "leave",
     "mask_urls",
     "observe_for_callback",
     "open_child",
+    "plain",
     "predicted",
     "rank",
     "rejoin_leaf",
@@ -128,7 +139,6 @@ __all__ = [
     "run_behind",
     "run_behind_checkpoint",
     "run_of",
-    "save_with",
     "settings",
     "silence",
     "trained",

@@ -93,7 +93,9 @@ class Plugins:
             raise PluginError(f"there is no integration {', '.join(unknown)}; there are {known}")
         for name in self.chosen(names, but):
             if name in self.installed:
-                continue
+                if not self.installed[name].is_outdated():
+                    continue
+                self.installed.pop(name).remove()
             integration = self.integrations[name]
             imports.when_imported(integration.module, partial(self._install, integration))
 

@@ -171,6 +171,12 @@ class Run:
                 guard.warn_once(f"model:{event.problem}", f"the model {name!r} is not kept: {event.problem}")
             self._append(event)
 
+    def load_model(self, name: str | None = None) -> Any:
+        """A model that this run has kept, as `autotrack.load_model` gives it, and raising what that raises."""
+        from autotrack.provenance import weights
+
+        return weights.kept(self.id, name)
+
     def log_artifact(self, source: str | os.PathLike[str] | bytes, name: str | None = None) -> None:
         """Keep a file, or bytes under `name`, as it is now."""
         with guard.guarded("log_artifact"):

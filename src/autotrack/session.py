@@ -15,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autotrack import guard, settings
-from autotrack.patching import scope
+from autotrack.patching import job, scope
+from autotrack.patching.job import rank
+from autotrack.provenance import dataset, weights
 from autotrack.settings import Settings
 
 if TYPE_CHECKING:
+    from autotrack.contracts import ModelFormat
     from autotrack.forward.start import Forwarder
     from autotrack.run import Run, Sink
-
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JSM_NAMESPACE_RANK")
-"""Where launchers tell a process its rank; the first that is set counts."""
 
 
 class Session:
@@ -39,6 +39,8 @@ class Session:
         self._pid = os.getpid()
         self._at_exit = False
         self.enabled = False
+        self.disabled = False
+        """Whether `disable()` came last: then `AUTOTRACK_ENABLED=1` records nothing more."""
         self.only_asked: set[str] = set()
         """Integrations that observe for the sake of explicit callbacks, and open no run unasked."""
 
@@ -51,7 +53,7 @@ class Session:
 
     def configure(self, **arguments: Any) -> Settings:
         """Read the settings anew; `arguments` win over the environment. Raises `UsageError` for bad ones."""
-        loaded = settings.load(**arguments)
+        loaded = settings.load(job.inherited(), **arguments)
         guard.quiet, guard.strict = loaded.quiet, loaded.strict
         self._settings = loaded
         return loaded
@@ -66,17 +68,20 @@ class Session:
 
     def open_run(self, name: str | None = None, **details: Any) -> Run:
         """Start a run of this process."""
+        from autotrack.journal.unwritable import Nowhere
         from autotrack.provenance.process import code, environment
         from autotrack.run import Run
 
-        if self.settings.run_id:  # this process works for a run that another one owns
-            details |= {"run_id": self.settings.run_id, "owner": False}
+        handed = job.run_of_job(self.settings.run_id)
+        if handed and not details.get("parent"):  # this process works for a run that another one owns
+            details |= {"run_id": handed, "owner": False}
+        silent = rank() > 0 or job.repeats_main()  # another process records the very same
 
         tags, params = details.pop("tags", None), details.pop("params", None)
         script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
         script = "" if script in ("-c", "-") else script
         run = Run(
-            self.sink,
+            Nowhere if silent else self.sink,
             name=name or script or "run",
             project=details.pop("project", None) or self.settings.resolved_project,
             parent=details.pop("parent", None) or self.settings.parent_id,
@@ -97,7 +102,9 @@ class Session:
     ) -> Run | None:
         """A run for a training call that nobody has opened one for; None where this process records none."""
         unasked = self.enabled and integration not in self.only_asked
-        if not (unasked or explicit) or self.settings.enabled is False or rank() > 0:
+        if not (unasked or explicit) or self.settings.enabled is False:
+            return None
+        if rank() > 0 or job.is_worker(self.settings.run_id):
             return None
         with guard.guarded("session"):
             around = scope.current()
@@ -106,6 +113,16 @@ class Session:
                 details |= {"run_id": continues, "resumed": True}
             return self.open_run(**{"parent": parent, "integration": integration, **details})
         return None
+
+    def records_unasked(self, integration: str) -> bool:
+        """Whether the integration's trainings are recorded where no callback of the user's asks for it."""
+        if not self.enabled and (self.disabled or settings.variable("enabled") not in os.environ):
+            return False
+        loaded = self.settings
+        if loaded.enabled is False or not (self.enabled or loaded.enabled):
+            return False
+        chosen = loaded.integrations is None or integration in loaded.integrations
+        return chosen and integration not in loaded.disabled_integrations
 
     def reopen_run(self, run: Run) -> None:
         """Let a run of this process that has ended go on."""
@@ -194,7 +211,16 @@ class Session:
                 self._forwarder = Forwarder.start(self.settings, self._sink.folder)
 
 
+def model_formats() -> Sequence[ModelFormat]:
+    """Every format that a plugin has registered, whether or not autotrack is enabled."""
+    from autotrack.plugins import plugins
+
+    return plugins.load().formats
+
+
 session = Session()
+weights.registered = model_formats
+dataset.load_describers = model_formats  # a plugin registers both when it is loaded
 scope.open_run = session.open_automatic_run
 scope.reopen_run = session.reopen_run
 if hasattr(os, "register_at_fork"):
@@ -217,19 +243,19 @@ def enable(
     if integrations:
         more["integrations"] = integrations
     loaded = session.configure(project=project, backends=backends, home=home, **more)
-    if loaded.enabled is False:
-        return
     from autotrack.plugins import plugins
 
-    plugins.load()
+    plugins.load()  # in any case: words that plugins add to a product, such as `report_to="autotrack"`, stay legal
+    if loaded.enabled is False:
+        return
     plugins.await_products(loaded.integrations, loaded.disabled_integrations)
     session.only_asked -= set(plugins.chosen(loaded.integrations, loaded.disabled_integrations))
-    session.enabled = True
+    session.enabled, session.disabled = True, False
 
 
 def disable() -> None:
     """Stop recording and put every observed attribute back. Runs that are open stay open until they end."""
-    session.enabled = False
+    session.enabled, session.disabled = False, True
     if "autotrack.plugins" in sys.modules:
         from autotrack.plugins import plugins
 
@@ -262,18 +288,6 @@ def current_run() -> Run | None:
     """The run that is recorded right now in this thread or task, or None."""
     innermost = scope.current()
     return innermost.run if innermost else None
-
-
-def rank() -> int:
-    """This process's rank in its job, as a process group of torch or the launcher's variables tell it; else 0."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return int(distributed.get_rank())
-    for variable in RANKS:
-        text = os.environ.get(variable, "")
-        if text.isdigit():
-            return int(text)
-    return 0
 
 
 def _uncaught() -> BaseException | None:

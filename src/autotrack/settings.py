@@ -224,6 +224,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
     }
     if settings.store_url:
         passed["AUTOTRACK_STORE_URL"] = settings.store_url
+    if settings.system_metrics is not None:
+        passed["AUTOTRACK_SYSTEM_METRICS"] = str(settings.system_metrics)
     return passed
 
 

@@ -34,7 +34,9 @@ from autotrack.events import (
     Step,
     TagsSet,
 )
+from autotrack.forward.prepare import prepared
 from autotrack.journal.reader import Journal, journals
+from autotrack.provenance.blobs import Blobs
 from autotrack.session import disable, enable, session
 
 
@@ -73,9 +75,12 @@ class Recorded:
         return list(found.values())
 
     def content(self, artifact: ArtifactLogged | ModelLogged) -> bytes:
-        """The bytes that an artifact's or a model's event names."""
+        """The bytes that an artifact's or a model's event names, as a backend gets them."""
+        if isinstance(artifact, ModelLogged):
+            artifact = prepared(self.home, artifact)
         assert artifact.digest is not None, "the event names no blob"
-        return (self.home / "blobs" / artifact.digest[:2] / artifact.digest).read_bytes()
+        with Blobs(self.home).open(artifact.digest) as opened:
+            return opened.read()
 
 
 @contextmanager

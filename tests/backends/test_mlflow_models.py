@@ -22,7 +22,7 @@ __all__ = ["lent", "no_mlflow_settings", "server"]
         ("xgboost", "ubj", "xgboost.core.Booster"),
         ("xgboost.sklearn", "ubj", "xgboost.sklearn.XGBClassifier"),
         ("sklearn", "skops", "sklearn.pipeline.Pipeline"),
-        ("lightgbm", "lightgbm", "lightgbm.basic.Booster"),
+        ("lightgbm", "text", "lightgbm.basic.Booster"),
         ("catboost", "cbm", "catboost.core.CatBoostRegressor"),
         ("keras", "keras", "keras.src.models.sequential.Sequential"),
     ],

@@ -2,16 +2,21 @@
 
 import hashlib
 import io
+import json
+import os
 import stat
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autotrack.backend import BackendContext
+from autotrack.backend import BackendContext, BackendRejected
 from autotrack.provenance.blobs import Blobs
+from autotrack.provenance.lending import Lender
+from autotrack.provenance.parts import PartDamaged
 from autotrack.settings import Settings
 
 
@@ -96,3 +101,104 @@ def test_keeping_a_blob_imports_neither_numpy_nor_the_database() -> None:
     )
     assert "autotrack.provenance.blobs" in loaded
     assert loaded.isdisjoint({"numpy", "sqlalchemy", "sqlite3"})
+
+
+def in_parts(home: Path) -> tuple[Blobs, str, bytes]:
+    blobs = Blobs(home)
+    pieces = [bytes([letter]) * 50_000 for letter in range(5)]
+    kept = blobs.put_recipe(blobs.parts.put(pieces))
+    return blobs, kept.digest, b"".join(pieces)
+
+
+def test_a_blob_in_parts_is_read_as_one_that_lies_whole(tmp_path: Path) -> None:
+    blobs, digest, data = in_parts(tmp_path)
+    assert digest == hashlib.sha256(data).hexdigest()
+    assert not blobs.path(digest).exists()
+    assert blobs.has(digest) and blobs.verify(digest) and blobs.size(digest) == len(data)
+    assert list(blobs.digests()) == [digest]
+    with blobs.open(digest) as opened:
+        assert opened.read(7) == data[:7]
+        assert opened.read() == data[7:]
+    assert blobs.put_bytes(data).known and blobs.put_stream(io.BytesIO(data)).known
+    assert not blobs.path(digest).exists(), "the same bytes are not kept whole as well"
+    whole = blobs.put_bytes(b"whole")
+    assert blobs.put_recipe(blobs.parts.put([b"whole"])).known
+    assert sorted(blobs.digests()) == sorted([digest, whole.digest])
+
+
+def test_a_blob_whose_parts_are_gone_or_altered_is_not_read_as_another(tmp_path: Path) -> None:
+    blobs, digest, _ = in_parts(tmp_path)
+    name = next(iter(blobs.parts.names()))
+    before = blobs.parts.path(name).read_bytes()
+    blobs.parts.path(name).write_bytes(before[::-1][1:] + b"x")
+    assert blobs.has(digest) and not blobs.verify(digest)
+    with blobs.open(digest) as opened, pytest.raises(PartDamaged, match=f"{name} in .* no longer has the bytes"):
+        opened.read()
+    blobs.parts.path(name).unlink()
+    assert not blobs.verify(digest)
+    with blobs.open(digest) as opened, pytest.raises(PartDamaged, match=f"{name} is not in .* any more"):
+        opened.read()
+    blobs.parts.path(name).parent.mkdir(exist_ok=True)
+    blobs.parts.path(name).write_bytes(before)
+    assert blobs.verify(digest)
+    recipe = blobs.path(digest).with_name(digest + ".parts")
+    for content in (b"", b"{}", b'{"bytes": 7, "parts": []}', b'{"bytes": 3, "parts": ["../../../etc/passwd-3"]}'):
+        recipe.write_bytes(content)
+        assert not blobs.verify(digest)
+        with pytest.raises(PartDamaged, match="the list of its parts cannot be read"):
+            blobs.open(digest)
+
+
+def test_a_backend_gets_a_file_that_is_gone_after_it_was_delivered(tmp_path: Path) -> None:
+    blobs, digest, data = in_parts(tmp_path)
+    context = BackendContext(tmp_path, Settings())
+    path = context.blob(digest)
+    assert path.read_bytes() == data and path == context.blob(digest)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.name == digest
+    context.take_back()
+    assert not path.exists() and list((tmp_path / "cache").iterdir()) == []
+    assert context.blob(digest).read_bytes() == data
+    context.take_back()
+    assert not context.blob("0" * 64).exists()
+    blobs.parts.path(blobs.parts.put([bytes([4]) * 50_000]).parts[0]).write_bytes(b"altered")
+    for _ in range(2):
+        with pytest.raises(BackendRejected, match="no longer has the bytes"):
+            context.blob(digest)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_whole_blob_is_lent_under_a_name_without_a_copy(tmp_path: Path) -> None:
+    kept = Blobs(tmp_path).put_bytes(b"model")
+    left = tmp_path / "cache" / "1-left-by-a-process-that-was-killed"
+    left.mkdir(parents=True)
+    os.utime(left, (1, 1))
+    with Lender(tmp_path) as lender:
+        path = lender.lend(kept.digest, "model.keras")
+        assert path.name == "model.keras" and path.read_bytes() == b"model"
+        assert path.stat().st_ino == Blobs(tmp_path).path(kept.digest).stat().st_ino
+        assert not left.exists()
+        with pytest.raises(FileNotFoundError):
+            lender.lend("0" * 64, "model.keras")
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert Blobs(tmp_path).verify(kept.digest)
+
+
+def test_verify_tells_an_altered_and_a_missing_part(tmp_path: Path) -> None:
+    def ask(code: int) -> Any:
+        command = [sys.executable, "-m", "autotrack", "verify", "--json"]
+        environment = {**os.environ, "AUTOTRACK_HOME": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    blobs, digest, data = in_parts(tmp_path)
+    told = ask(0)
+    assert (told["blobs"]["checked"], told["blobs"]["bytes"]) == (1, len(data))
+    assert told["parts"] == {"checked": 5, "bytes": len(data), "blobs": 1, "damaged": []}
+    name = next(iter(blobs.parts.names()))
+    blobs.parts.path(name).write_bytes(b"altered")
+    told = ask(1)
+    assert (told["parts"]["damaged"], told["blobs"]["damaged"]) == ([name], [digest])
+    blobs.parts.path(name).unlink()
+    told = ask(1)
+    assert (told["parts"]["damaged"], told["blobs"]["damaged"]) == ([], [digest])

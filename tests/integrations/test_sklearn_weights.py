@@ -26,6 +26,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+import autotrack
 from autotrack.provenance import snapshots
 from autotrack.testing import recording
 from autotrack_sklearn import weights
@@ -80,6 +81,29 @@ def test_what_is_loaded_predicts_the_same(recorded, model) -> None:
     assert run.models[0].problem is None
     again = loaded(kept(recorded, run.models[0]))
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_load_model_gives_the_estimator_back(recorded, model) -> None:
+    model.fit(X, y)
+    again = autotrack.load_model(recorded.runs()[0].id)
+    assert type(again) is type(model)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_a_model_with_code_of_somebody_else_is_not_loaded_unasked(recorded) -> None:
+    Mine().fit(X, y)
+    make_pipeline(FunctionTransformer(double), LogisticRegression()).fit(X, y)
+    for run, name in zip(recorded.runs(), ("Mine", "double"), strict=True):
+        with pytest.raises(LookupError, match=rf"the model holds .*test_sklearn_weights\.{name}, .* trusted="):
+            autotrack.load_model(run.id)
+
+
+def test_nothing_is_imported_to_find_out_whose_a_type_is(tmp_path) -> None:
+    for name in ("this.d", "os.system", "builtins.eval", "numpy.load", "sklearn.nothing.Here", "sklearn.svm.Nothing"):
+        assert not weights._is_known_by_name(name)
+    assert "this" not in sys.modules
+    assert weights._is_known_by_name("sklearn.tree._tree.Tree") and weights._is_known_by_name("numpy.tanh")
 
 
 def test_a_search_keeps_its_best_estimator(recorded) -> None:

@@ -8,6 +8,7 @@ import pytest
 import xgboost
 from sklearn.metrics import mean_squared_error
 
+import autotrack
 import autotrack_xgboost
 from autotrack.patching.scope import begin_leaf
 from autotrack.plugins import plugins
@@ -97,6 +98,22 @@ def test_the_kept_model_predicts_the_same(recorded) -> None:
     assert again.best_iteration == model.best_iteration
     assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
     assert run.metrics["best_score"] == [(model.best_iteration, model.best_score)]
+
+
+class Mine(xgboost.XGBRegressor):
+    pass
+
+
+def test_models_come_back_as_what_they_were_saved_from(recorded) -> None:
+    classifier = xgboost.XGBClassifier(n_estimators=3).fit(X, LABELS)
+    booster = xgboost.train({"max_depth": 2}, xgboost.DMatrix(X, Y), 3)
+    Mine(n_estimators=3).fit(X, Y)
+    first, second, third = (autotrack.load_model(run.id) for run in recorded.runs())
+    assert type(first) is xgboost.XGBClassifier
+    assert np.array_equal(first.predict_proba(X), classifier.predict_proba(X))
+    assert type(second) is xgboost.Booster
+    assert np.array_equal(second.predict(xgboost.DMatrix(X)), booster.predict(xgboost.DMatrix(X)))
+    assert type(third) is xgboost.Booster, "a class of the user's own need not be there where it is read"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,18 @@ from typing import Any, assert_type
 
 import autotrack
 from autotrack.backend import Backend, BackendContext, Limits, Record
-from autotrack.errors import AutotrackError, BackendUnavailable, RunNotFound, UsageError
-from autotrack.plugin import BackendPlugin, Call, Installation, Integration, Leaf, Outcome, begin_leaf
+from autotrack.errors import AutotrackError, BackendUnavailable, ModelNotFound, RunNotFound, UsageError
+from autotrack.plugin import (
+    BackendPlugin,
+    Call,
+    Installation,
+    Integration,
+    Leaf,
+    ModelFormat,
+    Outcome,
+    Saved,
+    begin_leaf,
+)
 from autotrack.testing import Recorded, RecordedRun, recording
 
 
@@ -26,6 +36,7 @@ def own_a_run(path: Path) -> None:
         run.set_tags({"stage": 1})
         run.log_dataset([[1, 2]], role="train", name="customers")
         run.log_model(object(), name="clf", step=3)
+        run.load_model("clf").predict([[1, 2]])
         run.log_artifact(path)
         run.log_artifact("report.html")
         run.log_artifact(b"bytes", "report.html")
@@ -39,7 +50,10 @@ def read() -> None:
     assert_type(autotrack.runs(project="churn", status="failed", limit=10), list[dict[str, Any]])
     try:
         assert_type(autotrack.get_run("baseline"), dict[str, Any])
-    except (RunNotFound, UsageError, AutotrackError):
+        model = autotrack.load_model("baseline")
+        model = autotrack.load_model("baseline", "clf")
+        model.predict([[1, 2]])
+    except (RunNotFound, ModelNotFound, UsageError, AutotrackError):
         pass
 
 
@@ -86,4 +100,7 @@ class Lines:
 
 backend: Backend = Lines()
 integration = Integration(name="acme", module="acme", install="autotrack_acme.hooks:install", requires=("acme>=2",))
+model_format = ModelFormat(package="acme", save="autotrack_acme:save", load="autotrack_acme:load", formats=("acme",))
+whole = Saved("acme", b"bytes", signature={"inputs": 3})
+in_parts = Saved("acme", parts=(memoryview(b"tensor") for _ in range(3)), size=18)
 plugin = BackendPlugin(name="lines", factory="autotrack_lines.backend:Lines", extra="lines")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,20 +12,24 @@ from autotrack.cli.opening import has_runs, none_yet, open_runs
 from autotrack.cli.printing import json_option, print_json, print_table, size
 from autotrack.session import session
 
+if TYPE_CHECKING:
+    from autotrack.provenance.blobs import Blobs
+
 
 @click.command(epilog="\b\nExample:\n  autotrack verify && cp -r .autotrack /backup")
 @json_option
 def verify(as_json: bool) -> int:
-    """Check every blob against its SHA-256 and every journal against its checksums.
+    """Check every blob against its SHA-256, and every part of one and every journal against their checksums.
 
     The exit code is 1 when something is damaged or missing. A torn tail is none of that: its process died while it
     wrote, and the event had not yet been promised.
     """
     home = session.settings.resolved_home
-    blobs, journals = _blobs(home), _journals(home)
-    damaged = bool(blobs["damaged"] or blobs["missing"] or any(one["damaged"] or one["problem"] for one in journals))
+    blobs, parts, journals = _blobs(home), _parts(home), _journals(home)
+    damaged = bool(blobs["damaged"] or blobs["missing"] or parts["damaged"])
+    damaged = damaged or any(one["damaged"] or one["problem"] for one in journals)
     if as_json:
-        print_json({"damaged": damaged, "blobs": blobs, "journals": journals})
+        print_json({"damaged": damaged, "blobs": blobs, "parts": parts, "journals": journals})
         return int(damaged)
     if not home.is_dir():
         click.echo(none_yet(session.settings))
@@ -34,8 +38,13 @@ def verify(as_json: bool) -> int:
     click.echo(
         f"{blobs['checked']:,} blobs ({size(blobs['bytes'])}) and {frames:,} events in {len(journals):,} journals"
     )
+    if parts["checked"]:
+        click.echo(f"{parts['checked']:,} parts ({size(parts['bytes'])}) of {parts['blobs']:,} of these blobs")
+    for name in parts["damaged"]:
+        click.echo(f"damaged: part {name} no longer has the bytes that were kept")
     for digest in blobs["damaged"]:
-        click.echo(f"damaged: blob {digest} no longer has the bytes that were kept")
+        reason = _reason(home, digest)
+        click.echo(f"damaged: blob {digest} no longer has the bytes that were kept" + (f": {reason}" if reason else ""))
     for lost in blobs["missing"]:
         click.echo(f"missing: blob {lost['digest']} of {lost['kind']} {lost['name']} of run {lost['run']}")
     odd = [one for one in journals if one["damaged"] or one["torn_bytes"] or one["problem"]]
@@ -54,9 +63,48 @@ def _blobs(home: Path) -> dict[str, Any]:
     kept = set(found)
     return {
         "checked": len(found),
-        "bytes": sum(blobs.path(digest).stat().st_size for digest in found),
+        "bytes": sum(_size(blobs, digest) for digest in found),
         "damaged": [digest for digest in found if not blobs.verify(digest)],
         "missing": [one for one in _named_blobs() if one["digest"] not in kept],
+    }
+
+
+def _size(blobs: Blobs, digest: str) -> int:
+    from autotrack.provenance.parts import PartDamaged
+
+    try:
+        return blobs.size(digest)
+    except PartDamaged:  # told as damaged
+        return 0
+
+
+def _reason(home: Path, digest: str) -> str | None:
+    """What is wrong with a blob in parts; None for one that lies whole."""
+    from autotrack.provenance.blobs import Blobs
+    from autotrack.provenance.parts import PartDamaged
+
+    blobs = Blobs(home)
+    try:
+        recipe = blobs.recipe(digest)
+        for _ in blobs.parts.blocks(recipe) if recipe is not None else ():
+            pass
+    except (OSError, PartDamaged) as problem:
+        return str(problem)
+    return None
+
+
+def _parts(home: Path) -> dict[str, Any]:
+    """The parts themselves: also those that no blob is made of, whose model has no name yet."""
+    from autotrack.provenance.blobs import Blobs
+    from autotrack.provenance.parts import length_of
+
+    blobs = Blobs(home)
+    names = sorted(blobs.parts.names())
+    return {
+        "checked": len(names),
+        "bytes": sum(map(length_of, names)),
+        "blobs": sum(1 for _ in blobs.folder.glob("??/*.parts")),
+        "damaged": [name for name in names if not blobs.parts.is_whole(name)],
     }
 
 

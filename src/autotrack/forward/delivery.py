@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from autotrack.backend import Backend, BackendContext, BackendRejected, BackendUnavailable
-from autotrack.events import Record, RunStarted, WriterEnded
+from autotrack.events import MetricsLogged, Record, RunStarted, WriterEnded
 from autotrack.forward.adapt import Adapter
 from autotrack.forward.prepare import prepare
 from autotrack.forward.progress import Progress
@@ -29,6 +29,7 @@ class Delivery:
         self._settings = settings
         self._make = make
         self._backend: Backend | None = None
+        self._context: BackendContext | None = None
         self._journal = Journal(folder)
         self.progress = Progress(home, folder.name, name)
         self._own_cursor = False
@@ -53,7 +54,7 @@ class Delivery:
             context.state = self.progress.state  # claiming has read it anew
         else:
             self.progress.position = position or 0
-        self._backend = backend
+        self._backend, self._context = backend, context
         self._adapter = Adapter(backend.limits, self.progress)
         return True
 
@@ -111,10 +112,12 @@ class Delivery:
         if isinstance(event, RunStarted) and self.name in event.not_to and event.run not in self.progress.not_to:
             self.progress.not_to.append(event.run)
             self.progress.note(event.run, "the whole run", f"the framework's own logger sends it to {self.name}")
+        if isinstance(event, MetricsLogged) and self.name in event.not_to:
+            return False
         return event.run not in self.progress.not_to
 
     def _send(self, batch: list[Record]) -> None:
-        assert self._backend is not None
+        assert self._backend is not None and self._context is not None
         try:
             acknowledged = self._backend.deliver(batch)
         except BackendRejected as refusal:
@@ -126,6 +129,8 @@ class Delivery:
             self._send(batch[:middle])
             self._send(batch[middle:])
             return
+        finally:
+            self._context.take_back()
         held = next((index for index, record in enumerate(batch) if record.sequence == acknowledged), -1)
         self._advance(batch[: held + 1])
         if held + 1 < len(batch):

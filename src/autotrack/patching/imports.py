@@ -19,11 +19,14 @@ Hook = Callable[[ModuleType], None]
 class _Finder:
     def __init__(self) -> None:
         self.awaited: dict[str, list[Hook]] = {}
+        self.unseen: set[str] = set()
+        """Awaited modules whose import was under way when they were awaited, or whose loader cannot be followed."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        run_ready()
+        if self.unseen:  # not always: there are loops that look for a missing module at each step
+            run_ready()
         if name not in self.awaited:
             return None
         for finder in sys.meta_path:
@@ -31,8 +34,8 @@ class _Finder:
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                if spec.loader is not None:
-                    _call_after(spec.loader)
+                if spec.loader is None or not _call_after(spec.loader):
+                    self.unseen.add(name)
                 return spec
         return None
 
@@ -51,6 +54,7 @@ def when_imported(name: str, hook: Hook) -> None:
 def forget() -> None:
     """Await nothing any more and leave `sys.meta_path` as it was."""
     _finder.awaited.clear()
+    _finder.unseen.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
 
@@ -59,17 +63,22 @@ def run_ready() -> None:
     """Run the hooks of awaited modules that have become whole, such as one that was half imported when awaited."""
     for name in list(_finder.awaited):
         module = sys.modules.get(name)
-        if module is None or getattr(getattr(module, "__spec__", None), "_initializing", False):
+        if module is None:
             continue
+        if getattr(getattr(module, "__spec__", None), "_initializing", False):
+            _finder.unseen.add(name)
+            continue
+        _finder.unseen.discard(name)
         for hook in _finder.awaited.pop(name, ()):
             with guard.guarded(f"hook of {name}"):
                 hook(module)
 
 
-def _call_after(loader: object) -> None:
+def _call_after(loader: object) -> bool:
+    """Have the hooks called when `loader` has executed the module; False where it cannot be told to."""
     execute = getattr(loader, "exec_module", None)
     if execute is None:
-        return
+        return False
 
     def exec_module(module: ModuleType) -> None:
         try:
@@ -86,4 +95,5 @@ def _call_after(loader: object) -> None:
     try:
         loader.exec_module = exec_module  # type: ignore[attr-defined]
     except AttributeError:  # a loader without a __dict__: the next import finds the module whole
-        pass
+        return False
+    return True

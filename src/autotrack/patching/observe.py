@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator
+from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
 
 from autotrack import guard
@@ -92,6 +93,49 @@ class Patch:
 def observe(owner: Any, name: str, observer: Observer, *, part: str) -> Patch:
     """Observe every call of `owner.name` until the returned patch is removed; faults are told under `part`."""
     return Patch(owner, name, observer, part)
+
+
+class CodePatch:
+    """An observed function that is changed in place: whoever holds it, and since whenever, calls the observer.
+
+    For a plain function of a module, which `from product import train` takes by value, and which is on its way already
+    while the arguments of its call are made. Its code is replaced; the function stays the same object, and what calls
+    the original is a copy of it.
+    """
+
+    def __init__(self, function: Any, observer: Observer, part: str) -> None:
+        if not isinstance(function, FunctionType) or function.__closure__:
+            raise LookupError(f"{function!r} is not a function that closes over nothing")
+        self._function: Any = function
+        self._code, self._keywords = function.__code__, function.__kwdefaults__
+        original = FunctionType(self._code, function.__globals__, function.__name__, function.__defaults__)
+        original.__kwdefaults__ = self._keywords
+        functools.update_wrapper(original, function)
+        del vars(original)["__wrapped__"]
+        holder = _Holder(original)
+        self._inner = Patch(holder, "function", observer, part)
+        self._had_wrapped = vars(function).get("__wrapped__", _ABSENT)
+        vars(function)["__wrapped__"] = original  # where `inspect` finds the signature and the source
+        # A keyword that the old code does not know does no harm, so that a call in another thread finds either whole.
+        function.__kwdefaults__ = {**(self._keywords or {}), "_autotrack_observed": holder.function}
+        self._stub = _stub.__code__.replace(co_name=function.__name__)
+        function.__code__ = self._stub
+
+    def remove(self) -> None:
+        """Put the original code back, unless another tool has replaced it since."""
+        self._inner.on = False
+        if self._function.__code__ is not self._stub:
+            return
+        self._function.__code__ = self._code
+        self._function.__kwdefaults__ = self._keywords
+        if self._had_wrapped is _ABSENT:
+            del self._function.__wrapped__
+        else:
+            self._function.__wrapped__ = self._had_wrapped
+
+
+def _stub(*args: Any, _autotrack_observed: Callable[..., Any], **kwargs: Any) -> Any:
+    return _autotrack_observed(*args, **kwargs)
 
 
 class CellPatch:

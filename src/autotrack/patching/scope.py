@@ -3,7 +3,7 @@
 A container (a study, a trial, the user's run) or a leaf (a training call) opens a scope. The first leaf under a
 container uses the container's run; a leaf inside a leaf is silent. Scopes ride on a `ContextVar`, which crosses asyncio
 but no thread; what starts threads carries the scope by hand (`carried`). A forked child of a process with an open scope
-is silent.
+is silent, unless it becomes a rank of a process group; other children are told by the environment (`job`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from autotrack import guard
+from autotrack.patching import job
 
 if TYPE_CHECKING:
     from autotrack.events import Status
@@ -53,7 +54,7 @@ class Leaf:
         """Set to end the run with another status than the outcome gives, such as `pruned`."""
         self._scope = Scope("leaf", run)
         self._ended = False
-        _open.set((*_open.get(), self._scope))
+        _enter(self._scope)
 
     def end(self, error: BaseException | None = None) -> None:
         """Close the scope and, where the run is the leaf's own, end it. A second call is ignored."""
@@ -116,13 +117,13 @@ def current() -> Scope | None:
 
 def is_silent() -> bool:
     """Whether a training call that begins now is not to be recorded, since it is part of another."""
-    return _muted or any(scope.kind == "leaf" for scope in _open.get())
+    return (_muted and not job.is_in_group()) or any(scope.kind == "leaf" for scope in _open.get())
 
 
 def enter_container(run: Run) -> Scope:
     """Make `run` the owner of what trains from now on in this thread or task, until `leave`."""
     scope = Scope("container", run)
-    _open.set((*_open.get(), scope))
+    _enter(scope)
     return scope
 
 
@@ -156,9 +157,16 @@ def resume(scopes: tuple[Scope, ...]) -> Iterator[None]:
         _open.reset(token)
 
 
+def _enter(scope: Scope) -> None:
+    around = (*_open.get(), scope)
+    _open.set(around)
+    job.entered(around)
+
+
 def _drop(scope: Scope) -> None:
     # By identity and from any place: a user may end runs in another order than they were started.
     _open.set(tuple(item for item in _open.get() if item is not scope))
+    job.left(scope)
 
 
 def _in_forked_child() -> None:

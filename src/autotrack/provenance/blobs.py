@@ -1,22 +1,28 @@
-"""Blobs: files of runs, kept once under the SHA-256 of their bytes, in `<home>/blobs/ab/<sha256>`.
+"""Blobs: files of runs, kept once under the SHA-256 of their bytes.
 
-A file or bytes enter and are copied and hashed in one pass; a digest and a size leave. A blob appears under its name
-only when it is whole, and is never changed after. This room is used in the training process: standard library only.
+A file lies whole in `<home>/blobs/ab/<sha256>`, or, where it is kept in parts, its recipe does in
+`<home>/blobs/ab/<sha256>.parts`; who reads sees no difference. A file or bytes enter and are copied and hashed in one
+pass; a digest and a size leave. A blob appears under its name only when it is whole, and is never changed after. This
+room is used in the training process, and imports little.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
+
+from autotrack.provenance.parts import PartDamaged, Parts, Recipe
 
 BLOCK: Final = 1 << 20
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+RECIPE: Final = ".parts"
+_NAME: Final = re.compile(r"([0-9a-f]{64})(\.parts)?")
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,11 @@ class Blobs:
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "blobs"
+        self.parts = Parts(home)
 
     def path(self, digest: str) -> Path:
-        """Where the blob lies, or would lie. Raises `ValueError` for what is no SHA-256 in lower hexadecimal."""
-        if not _DIGEST.fullmatch(digest):
+        """Where the blob lies whole, or would lie. Raises `ValueError` for what is no SHA-256 in lower hexadecimal."""
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ValueError(f"{digest!r} is not a SHA-256 in lower-case hexadecimal")
         return self.folder / digest[:2] / digest
 
@@ -49,7 +56,7 @@ class Blobs:
         """Keep these bytes."""
         view = memoryview(data).cast("B")
         digest = hashlib.sha256(view).hexdigest()
-        if self.path(digest).exists():
+        if self.has(digest):
             return Blob(digest, len(view), known=True)
         draft = self._draft()
         try:
@@ -63,13 +70,45 @@ class Blobs:
         """Keep what can be read from `source` until its end."""
         return self._put(_blocks(source))
 
+    def put_recipe(self, recipe: Recipe) -> Blob:
+        """Keep the file that `recipe` makes of parts. Raises `PartDamaged` where they are not what was kept."""
+        digest = hashlib.sha256()
+        for block in self.parts.blocks(recipe):
+            digest.update(block)
+        draft = self._draft()
+        try:
+            with open(draft, "xb", buffering=0, opener=_private) as target:
+                _write_all(target.fileno(), memoryview(recipe.encode()))
+            return self._place(draft, Blob(digest.hexdigest(), recipe.size), RECIPE)
+        finally:
+            draft.unlink(missing_ok=True)
+
     def open(self, digest: str) -> BinaryIO:
-        """The blob, to read. Raises `FileNotFoundError` where it is not kept."""
-        return self.path(digest).open("rb")
+        """The blob, to read. Raises `FileNotFoundError` where it is not kept; reading, `PartDamaged`."""
+        recipe = self.recipe(digest)
+        if recipe is None:
+            return self.path(digest).open("rb")
+        return io.BufferedReader(_Joined(self.parts.blocks(recipe)), BLOCK)
+
+    def recipe(self, digest: str) -> Recipe | None:
+        """What the blob is made of; None where it lies whole, or is not kept. Raises `PartDamaged`."""
+        path = self.path(digest)
+        if path.is_file():
+            return None
+        try:
+            return Recipe.decode(path.with_name(path.name + RECIPE).read_bytes())
+        except FileNotFoundError:
+            return None
 
     def has(self, digest: str) -> bool:
         """Whether the blob is kept; its bytes are not looked at."""
-        return self.path(digest).is_file()
+        path = self.path(digest)
+        return path.is_file() or path.with_name(path.name + RECIPE).is_file()
+
+    def size(self, digest: str) -> int:
+        """How many bytes the blob has. Raises `FileNotFoundError` where it is not kept."""
+        recipe = self.recipe(digest)
+        return self.path(digest).stat().st_size if recipe is None else recipe.size
 
     def verify(self, digest: str) -> bool:
         """Whether the blob is there and its bytes still are the ones that were kept."""
@@ -78,15 +117,16 @@ class Blobs:
                 found = hashlib.sha256()
                 for block in _blocks(opened):
                     found.update(block)
-        except OSError:
+        except (OSError, PartDamaged):
             return False
         return found.hexdigest() == digest
 
     def digests(self) -> Iterator[str]:
         """The digest of every blob that is kept, in no particular order."""
         for path in self.folder.glob("??/*"):
-            if _DIGEST.fullmatch(path.name):
-                yield path.name
+            named = _NAME.fullmatch(path.name)
+            if named and not (named[2] and path.with_suffix("").is_file()):
+                yield named[1]
 
     def _put(self, blocks: Iterable[memoryview]) -> Blob:
         draft = self._draft()
@@ -105,13 +145,35 @@ class Blobs:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.folder / f".{os.getpid()}-{secrets.token_hex(8)}"
 
-    def _place(self, draft: Path, blob: Blob) -> Blob:
-        path = self.path(blob.digest)
-        if path.exists():
+    def _place(self, draft: Path, blob: Blob, suffix: str = "") -> Blob:
+        if self.has(blob.digest):
             return replace(blob, known=True)
+        path = self.path(blob.digest)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        os.replace(draft, path)  # the same bytes under the same name: whoever comes last changes nothing
+        os.replace(draft, path.with_name(path.name + suffix))  # whoever comes last with the same bytes changes nothing
         return blob
+
+
+class _Joined(io.RawIOBase):
+    """Blocks as a stream."""
+
+    def __init__(self, blocks: Iterator[memoryview]) -> None:
+        self._rest = memoryview(b"")
+        self._blocks = blocks
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            following = next(self._blocks, None)
+            if following is None:
+                return 0
+            self._rest = following
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
 
 
 def _private(path: str, flags: int) -> int:

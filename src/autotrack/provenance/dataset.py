@@ -15,6 +15,9 @@ MOST_COLUMNS = 512
 
 Describe = Callable[[Any], dict[str, Any]]
 
+load_describers: Callable[[], object] | None = None
+"""Loads the plugins, which register their types; the session puts it here. Called where nobody knows a type."""
+
 _registered: dict[str, Describe] = {}
 
 
@@ -29,10 +32,9 @@ def describe(data: Any) -> dict[str, Any]:
         parts = {name: describe(part) for name, part in data.items() if part is not None}
         first = next(iter(parts.values()), {})
         return {"kind": "parts", "n_rows": first.get("n_rows"), "n_columns": first.get("n_columns"), "parts": parts}
-    for kind in type(data).__mro__:
-        found = _registered.get(f"{kind.__module__}.{kind.__qualname__}")
-        if found is not None:
-            return {"kind": _type_name(data), **found(data)}
+    found = _registered_for(data)
+    if found is not None:
+        return {"kind": _type_name(data), **found(data)}
     if hasattr(data, "dtypes") and hasattr(data, "columns"):
         return _frame(data)
     if hasattr(data, "nnz") and hasattr(data, "shape"):
@@ -42,7 +44,18 @@ def describe(data: Any) -> dict[str, Any]:
     if isinstance(data, list | tuple):
         width = len(data[0]) if data and isinstance(data[0], list | tuple) else 1
         return {"kind": type(data).__name__, "n_rows": len(data), "n_columns": width}
-    return {"kind": _type_name(data)}
+    if load_describers is not None:  # autotrack may not be enabled: an explicit callback, or a run of the user's
+        load_describers()
+        found = _registered_for(data)
+    return {"kind": _type_name(data), **(found(data) if found is not None else {})}
+
+
+def _registered_for(data: Any) -> Describe | None:
+    for kind in type(data).__mro__:
+        found = _registered.get(f"{kind.__module__}.{kind.__qualname__}")
+        if found is not None:
+            return found
+    return None
 
 
 def _is_parts(data: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Keeping files and models of a run: bytes go to the blobs or, as snapshots, to the spool; an event names them."""
+"""Keeping files and models of a run: bytes go to blobs, to parts, or as snapshots to the spool; an event names them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, ModelLogged, Step
 from autotrack.provenance import snapshots, weights
 from autotrack.provenance.blobs import Blobs
+from autotrack.provenance.parts import Parts
 
 
 def artifact_event(run: str, source: str | os.PathLike[str] | bytes, name: str | None, home: Path) -> ArtifactLogged:
@@ -35,10 +36,17 @@ def model_event(run: str, model: Any, name: str, step: Step | None, home: Path) 
     now = time.time_ns()
     try:
         saved = weights.save(model)
+        if saved.parts is not None:
+            recipe = Parts(home).put(saved.parts, saved.size)
+            taken = snapshots.take(home, snapshots.IN_PARTS, recipe.encode())
+            return ModelLogged(
+                run, now, name, saved.format, None, recipe.size, step, snapshot=taken, signature=saved.signature
+            )
+        data = saved.data or b""
         if saved.converter is not None:
-            taken = snapshots.take(home, saved.converter, saved.data)
+            taken = snapshots.take(home, saved.converter, data)
             return ModelLogged(run, now, name, saved.format, step=step, snapshot=taken, signature=saved.signature)
-        kept = Blobs(home).put_bytes(saved.data)
+        kept = Blobs(home).put_bytes(data)
     except Exception as problem:  # a model's own serialisation may raise anything
         reason = f"{type(problem).__name__}: {problem}" if not isinstance(problem, LookupError) else str(problem)
         return ModelLogged(run, now, name, "none", step=step, problem=reason)

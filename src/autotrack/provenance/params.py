@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def flatten(params: Mapping[Any, Any]) -> dict[str, Scalar]:
 def _into(flat: dict[str, Scalar], prefix: str, params: Mapping[Any, Any], inside: tuple[int, ...]) -> None:
     for key, value in params.items():
         name = f"{prefix}{key}"
-        if is_secret(str(key)) and value is not None and not isinstance(value, bool):
+        if _hides(key, value):
             flat[name] = MASK
         elif isinstance(value, Mapping) and value and id(value) not in inside:
             _into(flat, name + ".", value, (*inside, id(params)))
@@ -69,12 +70,34 @@ def scalar(value: Any) -> Scalar:
     return mask_urls(_ADDRESS.sub("", text))
 
 
+def plain(value: Any, _inside: tuple[int, ...] = ()) -> Any:
+    """A configuration as JSON can hold it: mappings and lists keep their shape, the rest is as in params.
+
+    Sets are sorted, so that the same configuration is always the same text; NaN and infinities are texts.
+    """
+    if isinstance(value, float) and not isfinite(value):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(float(value))]
+    if id(value) not in _inside:
+        inside = (*_inside, id(value))
+        if isinstance(value, Mapping):
+            return {str(key): MASK if _hides(key, one) else plain(one, inside) for key, one in value.items()}
+        if isinstance(value, set | frozenset):
+            return sorted((plain(one, inside) for one in value), key=str)
+        if isinstance(value, list | tuple):
+            return [plain(one, inside) for one in value]
+    return scalar(value)
+
+
 def is_secret(key: str) -> bool:
     """Whether a key names a secret by its words: `api_key`, `hubToken`, `db_password`; `num_cls_token` is none."""
     words = tuple(word.lower() for word in _WORDS.findall(key))
     if _SECRET_WORDS.intersection(words) or words == ("token",):
         return True
     return any(words[-len(ending) :] == ending for ending in _SECRET_ENDINGS)
+
+
+def _hides(key: Any, value: Any) -> bool:
+    return is_secret(str(key)) and value is not None and not isinstance(value, bool)
 
 
 def mask_urls(text: str) -> str:

@@ -2,7 +2,8 @@
 
 A snapshot may be a pickle, and loading a pickle runs code. Each is therefore signed (HMAC-SHA256) with a key that only
 this user's account holds, and one that was not signed with it (a home folder that came with a cloned repository, say)
-is refused. The file is `signature (32 bytes), length of the converter's name (u16), the name, the data`.
+is refused. The file is `signature (32 bytes), length of the converter's name (u16), the name, the data`. A model that
+is kept in parts is a snapshot too: of its recipe, with `IN_PARTS` in the converter's place.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import hmac
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from autotrack.errors import AutotrackError
+
+IN_PARTS: Final = "in parts"
 
 
 class SnapshotRefused(AutotrackError):
@@ -29,9 +33,13 @@ def take(home: Path, converter: str, data: bytes) -> str:
     signature = _sign(head, data)
     path = folder / f"{name}.snapshot"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(signature + head)
-        file.write(data)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(signature + head)
+            file.write(data)
+    except BaseException:  # the disk is full: what is there of it is of no use
+        path.unlink(missing_ok=True)
+        raise
     return name
 
 

@@ -1,0 +1,44 @@
+"""What was passed to `fit` or `evaluate`, by name, and which callbacks are ours; nothing is consumed or changed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autotrack.plugin import Call
+
+
+def named(call: Call) -> dict[str, Any]:
+    """The arguments of a call of a method by the names of its parameters, defaults included."""
+    parameters = inspect.signature(call.function).parameters
+    defaults = {name: it.default for name, it in parameters.items() if it.default is not inspect.Parameter.empty}
+    return {**defaults, **dict(zip(parameters, call.args, strict=False)), **call.kwargs}
+
+
+def callbacks_in(given: Any) -> Iterator[Any]:
+    """Each callback of what was passed as `callbacks`: None, one, a list, a tuple, nested ones, a `CallbackList`.
+
+    A generator is left for Keras to read.
+    """
+    if given is None:
+        return
+    if isinstance(given, list | tuple):
+        for one in given:
+            yield from callbacks_in(one)
+    elif isinstance(given, Mapping):
+        for one in given.values():
+            yield from callbacks_in(one)
+    elif isinstance(getattr(given, "callbacks", None), list):
+        yield from callbacks_in(given.callbacks)
+    else:
+        yield given
+
+
+def asked(given: Any) -> Any:
+    """The last `AutotrackCallback` of what was passed as `callbacks`, or None; its module need not be imported."""
+    found = None
+    for callback in callbacks_in(given):
+        if getattr(callback, "autotrack", False) is True:
+            found = callback
+    return found

@@ -1,0 +1,170 @@
+"""One training of lightgbm as it is written into its run.
+
+What lightgbm tells its callbacks enters, round by round, and leaves as series; the trained booster enters at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from autotrack.plugin import guarded, remember, settings, trained
+from autotrack_lightgbm import model as models
+from autotrack_lightgbm.arguments import items
+
+if TYPE_CHECKING:
+    from autotrack.run import Run
+
+OPTIONS = ("num_boost_round", "nfold", "stratified", "shuffle", "seed")
+"""Arguments of `train` and `cv` that are always recorded; `OPTIONAL` only where they were given."""
+OPTIONAL = ("feval", "metrics", "keep_training_booster", "eval_metric", "eval_train_metric")
+
+
+class Recording:
+    """A training that is recorded, from its call to its end."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.taken = False
+        """Whether the `train` call that makes the rounds has begun, where the run was begun around it by `fit`."""
+        self.begun = False
+        """Whether the rounds are being seen."""
+        self.training_name = "training"
+        """What lightgbm calls the training data where it evaluates them, too."""
+        self._given: dict[str, Any] = {}
+        self._callbacks: Sequence[Any] = ()
+        self._first_round = 0
+        self._folds: Any = None
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Record params as they were given."""
+        self._given.update((key, value) for key, value in params.items() if value is not None)
+        self.run.log_params(params)
+
+    def call(self, given: Mapping[str, Any]) -> None:
+        """Record the arguments of `train`, `cv` or `fit` that are no data."""
+        params = dict(given["params"]) if isinstance(given.get("params"), Mapping) else {}
+        params |= {name: given[name] for name in OPTIONS if name in given}
+        if len(models.aliases("num_iterations") & params.keys()) > 1:  # the argument does not count then
+            params.pop("num_boost_round", None)
+        params |= {name: given[name] for name in OPTIONAL if given.get(name) not in (None, False, (), [])}
+        for callback in items(given.get("callbacks")):
+            if hasattr(callback, "stopping_rounds"):  # lightgbm's own `early_stopping`
+                params["early_stopping_round"] = callback.stopping_rounds
+        self.params(params)
+
+    def begin(self, callbacks: Sequence[Any]) -> None:
+        """The rounds are about to begin; `callbacks` are those that are called after each."""
+        self.begun = True
+        self._callbacks = callbacks
+
+    def round(self, env: Any) -> None:
+        """Record what a round was evaluated to."""
+        at = env.iteration - env.begin_iteration
+        if at == 0:
+            self._first_round = env.begin_iteration
+            if self._first_round:
+                self.run.log_params({"starting_round": self._first_round})
+            if hasattr(env.model, "boosters"):
+                self._folds = env.model
+        results = env.evaluation_result_list
+        if not results:
+            return
+        # By place: an `EvalResult` since lightgbm 4.7, a tuple before. Its numbers are numpy's.
+        if self._folds is None:
+            points = {f"{result[0]}/{result[1]}": _plain(result[2]) for result in results}
+        else:
+            points = {}
+            for result in results:
+                key = _fold_key(result)
+                points[key], points[f"{key}-std"] = _plain(result[2]), _plain(result[4])
+        self.run.log_metrics(points, at)
+
+    def finish(self, booster: Any, model: Any = None) -> None:
+        """Record what the trained booster tells (None after `cv`); `model` is the estimator that holds it."""
+        with guarded("lightgbm"):
+            self._log_best(booster if booster is not None else self._folds)
+        self._folds, self._callbacks = None, ()
+        if not self.begun:
+            self.run.note(
+                "metrics", "this lightgbm keeps the callbacks of a training where autotrack does not find them"
+            )
+        if booster is None:
+            return
+        with guarded("lightgbm"):
+            remember(booster, self.run)
+            trained(model if model is not None else booster, self.run)
+        with guarded("lightgbm"):
+            self.run.log_params(models.resolved(booster, self._given))
+        with guarded("lightgbm"):
+            self.run.log_artifact(models.importance(booster), "feature_importance.json")
+        with guarded("lightgbm"):
+            self._keep(booster, model if model is not None else booster)
+
+    def _log_best(self, source: Any) -> None:
+        best = int(getattr(source, "best_iteration", 0))
+        if best <= 0:  # nothing has stopped early, or watched whether it should
+            return
+        points: dict[str, float] = {"best_iteration": best}
+        score = self._score_at(best)
+        if score is not None:
+            points["best_score"] = score
+        # `best_iteration` counts from 1, and also the rounds of a model that was trained further.
+        self.run.log_metrics(points, best - 1 - self._first_round)
+
+    def _score_at(self, best: int) -> float | None:
+        """The score that `early_stopping` chose the best round by."""
+        for callback in self._callbacks:
+            rounds, results = getattr(callback, "best_iter", None), getattr(callback, "best_score_list", None)
+            if not rounds or not results:
+                continue
+            for index, (at, scores) in enumerate(zip(rounds, results, strict=False)):
+                if at == best - 1 and not self._is_of_training(scores[index]):
+                    return _plain(scores[index][2])
+        return None
+
+    def _is_of_training(self, result: Any) -> bool:
+        return bool(_split(result) == (self.training_name if self._folds is None else "train"))
+
+    def _keep(self, booster: Any, model: Any) -> None:
+        wanted = settings().models
+        shorter = 0 < booster.best_iteration < booster.current_iteration()
+        if wanted in ("final", "all") or wanted == "best" and not shorter:
+            self.run.log_model(model, "model")
+        if wanted in ("best", "all") and shorter:
+            step = int(booster.best_iteration) - 1 - self._first_round
+            self.run.log_model(models.up_to_best(booster), "best", step=step)
+
+
+def _plain(value: Any) -> float:
+    # A function of the user's may give anything; the run tells what is no number.
+    return float(value) if isinstance(value, float) else value
+
+
+def _split(result: Any) -> Any:
+    return result[1].partition(" ")[0] if result[0] == "cv_agg" else result[0]
+
+
+def _fold_key(result: Any) -> str:
+    # Before lightgbm 4.7 a result of `cv` is ("cv_agg", "valid l2", …).
+    return str(result[1]).replace(" ", "/", 1) if result[0] == "cv_agg" else f"{result[0]}/{result[1]}"
+
+
+_now: ContextVar[Recording | None] = ContextVar("autotrack_lightgbm_recording", default=None)
+
+
+def now() -> Recording | None:
+    """What is being recorded in this thread or task."""
+    return _now.get()
+
+
+@contextmanager
+def recorded_in(recording: Recording | None) -> Iterator[None]:
+    """The rounds inside belong to `recording`; with None, to nothing."""
+    token = _now.set(recording)
+    try:
+        yield
+    finally:
+        _now.reset(token)

@@ -1,0 +1,77 @@
+"""Which DataLoaders a plain loop goes through, and in what role: one that steps follow is training data.
+
+Loaders enter when their iteration begins, and are described then, since many live no longer; records leave for the run.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from autotrack.plugin import Call, Outcome, describe, describe_with, guarded, settings
+
+if TYPE_CHECKING:
+    from autotrack.run import Run
+
+MOST_WAITING = 64
+
+
+class Described:
+    """A loader as it was described: what `run.log_dataset` takes in its place."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.record = record
+
+
+class Begun(NamedTuple):
+    """An iteration that has begun: over which loader, and whether gradients were wanted."""
+
+    loader: weakref.ref[Any]
+    iterator: weakref.ref[Any]
+    described: Described
+    with_gradients: bool
+
+
+class Loaders:
+    """The loaders of this process that no run has been told of yet."""
+
+    def __init__(self) -> None:
+        self.is_part_of_another: Callable[[], bool] = lambda: False
+        self.pending: list[Begun] = []
+        self._seen: dict[int, weakref.ref[Any]] = {}
+        self._run: str | None = None
+        self._told: dict[str, list[dict[str, Any]]] = {}
+        describe_with(f"{__name__}.{Described.__qualname__}", lambda described: described.record)
+
+    def watch_iteration(self, call: Call) -> Generator[None, Outcome, None]:
+        """`DataLoader.__iter__`."""
+        loader = call.args[0]
+        known = self._seen.get(id(loader))
+        if (known is not None and known() is loader) or not settings().datasets or self.is_part_of_another():
+            return
+        outcome = yield
+        if outcome.error is None and len(self.pending) < MOST_WAITING:
+            reference = weakref.ref(loader)
+            self.pending = [one for one in self.pending if one.loader() is not loader]
+            self.pending.append(
+                Begun(reference, weakref.ref(outcome.result), Described(describe(loader)), torch.is_grad_enabled())
+            )
+
+    def tell(self, run: Run, *, stepped: bool) -> None:
+        """Record the data of what has been iterated. At a step, the iterations that go on are the training's."""
+        pending, self.pending = self.pending, []
+        if self._run != run.id:
+            self._run, self._seen, self._told = run.id, {}, {}
+        for begun in pending:
+            role = "train" if stepped and begun.with_gradients and begun.iterator() is not None else "validation"
+            if begun.loader() is not None:
+                self._seen[id(begun.loader())] = begun.loader
+            told = self._told.setdefault(role, [])
+            if begun.described.record in told:  # a loader that is made anew in each epoch
+                continue
+            told.append(begun.described.record)
+            with guarded("torch"):
+                run.log_dataset(begun.described, role=role, name=role if len(told) == 1 else f"{role}-{len(told)}")

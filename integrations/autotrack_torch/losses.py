@@ -1,0 +1,58 @@
+"""The loss of a plain loop, seen where the backward pass begins.
+
+Gradients add up until the optimizer steps, and so do the losses here: their sum is what the step goes down on, with
+gradient accumulation and with several losses too. Each thread has its own. What is held is detached, and let go at the
+step.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from typing import Any
+
+import torch
+
+from autotrack.plugin import Call, Outcome
+
+
+class Losses(threading.local):
+    """The losses since the last step."""
+
+    def __init__(self, is_part_of_another: Callable[[], bool]) -> None:
+        self.is_part_of_another = is_part_of_another
+        self._first: torch.Tensor | None = None
+        self._sum: torch.Tensor | None = None
+        self._scaled: tuple[weakref.ref[Any], torch.Tensor] | None = None
+
+    def take(self, *, closure: bool) -> torch.Tensor | None:
+        """The loss of the step that has just been taken, which begins the next.
+
+        A closure is called several times in one step; the first time tells the loss before it, as `step` returns it.
+        """
+        first, total = self._first, self._sum
+        self._first = self._sum = self._scaled = None
+        return first if closure else total
+
+    def watch_backward(self, call: Call) -> Generator[None, Outcome, None]:
+        """`Tensor.backward` of a loss: a single number without a gradient of its own."""
+        loss = call.args[0]
+        given = call.args[1] if len(call.args) > 1 else call.kwargs.get("gradient")
+        if given is None and loss.numel() == 1 and not torch.compiler.is_compiling() and not self.is_part_of_another():
+            scaled = self._scaled
+            plain = scaled[1] if scaled is not None and scaled[0]() is loss else loss.detach()
+            plain = plain.reshape(())
+            if self._sum is None:
+                self._first = self._sum = plain
+            else:
+                self._sum = self._sum + plain.to(self._sum.device)
+        return
+        yield
+
+    def watch_scale(self, call: Call) -> Generator[None, Outcome, None]:
+        """`GradScaler.scale`: the backward pass begins at the scaled loss, and the plain one is what counts."""
+        outcome = yield
+        plain = call.args[1] if len(call.args) > 1 else call.kwargs.get("outputs")
+        if outcome.error is None and isinstance(plain, torch.Tensor) and outcome.result is not plain:
+            self._scaled = weakref.ref(outcome.result), plain.detach()
