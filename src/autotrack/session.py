@@ -276,9 +276,8 @@ def start_run(
     `run.end()`, or let the end of the process do it. A run that is started inside another is its child.
     """
     around = current_run()
-    run = session.open_run(
-        name, tags=tags, params=params, project=project, parent=parent or (around.id if around else None)
-    )
+    parent = parent or (around.id if around else job.parent_of_runs(session.settings.run_id))
+    run = session.open_run(name, tags=tags, params=params, project=project, parent=parent)
     opened = scope.enter_container(run)
     run.when_ended.append(lambda: scope.leave(opened))
     return run

@@ -2,8 +2,8 @@
 
 A job is one training, in however many processes; its first rank records it, and every other process is silent. Ranks
 are told by a process group of torch or by the variables of launchers. Below an open scope the environment names the
-run, so that what is started there, by whatever means, is a part of it: below a container it adds to the run, below a
-leaf it is a worker. With the scope the variable goes again. Nothing here opens a run or knows what one is.
+run, so that what is started there, by whatever means, is a part of it, as it would be in this process. With the scope
+the variable goes again. Nothing here opens a run or knows what one is.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JSM_NAME
 """Where launchers tell a process its rank: the first of them alone, or else the first that is not zero."""
 
 HANDED = "AUTOTRACK_RUN_ID"
+"""The variable that names the run which a process works for. Set by hand to an id, all its runs are that one."""
+_WITHIN = "/within"
+"""After the id where this process tells it itself, below a container: trainings add to the run, runs are its children."""
 _PART = "/part"
-"""After the id that a worker is handed: its trainings belong to one that is recorded, and are not recorded again."""
+"""After the id below a leaf: trainings belong to one that is recorded, and are not recorded again."""
 
 _rank_in_group = 0
 _scopes: list[tuple[Any, ...]] = []
@@ -28,12 +31,13 @@ _lock = threading.Lock()
 _placed: str | None = None
 _before: str | None = None
 _forked_below: str | None = None
+_forked_from_member = False
 
 
 def rank() -> int:
     """This process's rank in its job, as a process group of torch or the launcher's variables tell it; else 0."""
     global _rank_in_group
-    if is_in_group():
+    if _in_group():
         _rank_in_group = int(sys.modules["torch.distributed"].get_rank())
     if _rank_in_group:  # a group that has been destroyed since has told it too
         return _rank_in_group
@@ -44,11 +48,9 @@ def rank() -> int:
     return 0
 
 
-def is_in_group() -> bool:
-    """Whether this process is one of a process group of torch, and so a rank of a training."""
-    distributed = sys.modules.get("torch.distributed")
-    is_initialized = getattr(distributed, "is_initialized", None)  # a build of torch without it, or half imported
-    return is_initialized is not None and bool(is_initialized())
+def is_rank() -> bool:
+    """Whether this process is in a process group of torch that it joined itself, and was not forked from a member."""
+    return not _forked_from_member and _in_group()
 
 
 def repeats_main() -> bool:
@@ -58,9 +60,15 @@ def repeats_main() -> bool:
 
 
 def run_of_job(handed: str | None) -> str | None:
-    """The id of the run that this process was handed, by the setting or, where it was forked, by its parent."""
+    """The id of the run that trainings of this process add to: of the setting or, where it was forked, its parent's."""
     handed = handed or _forked_below
-    return handed.removesuffix(_PART) if handed else None
+    return handed.removesuffix(_PART).removesuffix(_WITHIN) if handed else None
+
+
+def parent_of_runs(handed: str | None) -> str | None:
+    """The id of the run that runs of the user's in this process are children of, if any."""
+    handed = handed or _forked_below
+    return run_of_job(handed) if handed and handed.endswith((_PART, _WITHIN)) else None
 
 
 def is_worker(handed: str | None) -> bool:
@@ -71,7 +79,7 @@ def is_worker(handed: str | None) -> bool:
     handed = handed or _forked_below
     if repeats_main() or getattr(sys.modules.get("torch.utils.data._utils.worker"), "_worker_info", None) is not None:
         return True
-    return handed is not None and handed.endswith(_PART) and not is_in_group()
+    return handed is not None and handed.endswith(_PART) and not is_rank()
 
 
 def entered(around: tuple[Any, ...]) -> None:
@@ -126,13 +134,20 @@ def _told() -> str | None:
     if run.home is None:  # nothing is kept of it
         return None
     part = any(scope.kind == "leaf" for scope in around)
-    found: str = run.id + _PART if part else run.id
+    found: str = run.id + (_PART if part else _WITHIN)
     return found
 
 
+def _in_group() -> bool:
+    distributed = sys.modules.get("torch.distributed")
+    is_initialized = getattr(distributed, "is_initialized", None)  # a build of torch without it, or half imported
+    return is_initialized is not None and bool(is_initialized())
+
+
 def _in_forked_child() -> None:
-    global _lock, _forked_below
+    global _lock, _forked_below, _forked_from_member
     _lock = threading.Lock()
+    _forked_from_member = _in_group()
     if _placed is not None:
         _forked_below = _placed
     _scopes.clear()

@@ -117,7 +117,7 @@ def current() -> Scope | None:
 
 def is_silent() -> bool:
     """Whether a training call that begins now is not to be recorded, since it is part of another."""
-    return (_muted and not job.is_in_group()) or any(scope.kind == "leaf" for scope in _open.get())
+    return (_muted and not job.is_rank()) or any(scope.kind == "leaf" for scope in _open.get())
 
 
 def enter_container(run: Run) -> Scope:
