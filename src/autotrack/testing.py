@@ -69,9 +69,9 @@ class Recorded:
     def runs(self) -> list[RecordedRun]:
         """Every run, in the order of their starts."""
         found: dict[str, RecordedRun] = {}
-        for folder in journals(self.home):
-            for record in Journal(folder).records():
-                _apply(found, record.event)
+        events = [record.event for folder in journals(self.home) for record in Journal(folder).records()]
+        for event in sorted(events, key=lambda event: event.time):  # a run may go on in another journal
+            _apply(found, event)
         return list(found.values())
 
     def content(self, artifact: ArtifactLogged | ModelLogged) -> bytes:

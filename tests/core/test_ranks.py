@@ -107,13 +107,13 @@ def test_a_rank_above_zero_keeps_nothing_of_a_run_of_the_users_either(tmp_path, 
 def test_the_environment_names_the_run_while_its_scope_is_open(tmp_path) -> None:
     with recording(tmp_path):
         with autotrack.start_run() as run:
-            assert os.environ[VARIABLE] == run.id
+            assert os.environ[VARIABLE] == f"{run.id}/within"
             autotrack.enable(home=tmp_path, forwarder="off")  # read anew, it is not this process's own
             with begin_leaf("acme", name="fit"):
                 assert os.environ[VARIABLE] == f"{run.id}/part"
-            assert os.environ[VARIABLE] == run.id
+            assert os.environ[VARIABLE] == f"{run.id}/within"
             with autotrack.start_run() as inner:
-                assert os.environ[VARIABLE] == inner.id != run.id
+                assert os.environ[VARIABLE] == f"{inner.id}/within"
         assert VARIABLE not in os.environ
 
 
@@ -140,7 +140,7 @@ def test_two_threads_in_runs_of_their_own_tell_children_nothing(tmp_path) -> Non
             thread = threading.Thread(target=train)
             thread.start()
             thread.join()
-            assert os.environ[VARIABLE] == run.id
+            assert os.environ[VARIABLE] == f"{run.id}/within"
         assert VARIABLE not in os.environ
     assert seen == [None]
 
@@ -165,6 +165,32 @@ def test_a_script_that_a_run_starts_adds_to_it_and_a_later_one_does_not(tmp_path
     whole = next(run for run in found if run.name == "whole")
     assert (whole.ends, whole.metrics, whole.params) == (1, {"child": [(1, 1.0)]}, {"by": "child"})
     assert "child" not in next(run for run in found if run.name == "later").metrics
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_runs_that_a_child_of_a_run_starts_are_its_children(tmp_path, start) -> None:
+    found = script(
+        tmp_path,
+        f"""
+        def trial(name):
+            with autotrack.start_run(name) as run:
+                run.log_params({{"name": name}})
+
+        if __name__ == "__main__":
+            with autotrack.start_run("study"):
+                with multiprocessing.get_context({start!r}).Pool(2) as pool:
+                    pool.map(trial, ["a", "b"])
+            trial("c")
+        """,
+    )
+    names = {run.id: run.name for run in found}
+    assert sorted((run.name, names.get(run.parent)) for run in found) == [
+        ("a", "study"),
+        ("b", "study"),
+        ("c", None),
+        ("study", None),
+    ]
+    assert [run.params for run in found if run.name == "study"] == [{}]
 
 
 def test_workers_that_a_training_spawns_are_silent(tmp_path) -> None:

@@ -20,9 +20,9 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "JSM_NAME
 HANDED = "AUTOTRACK_RUN_ID"
 """The variable that names the run which a process works for. Set by hand to an id, all its runs are that one."""
 _WITHIN = "/within"
-"""After the id where this process tells it itself, below a container: trainings add to the run, runs are its children."""
+"""After the id that children are told below a container: trainings add to the run, runs are its children."""
 _PART = "/part"
-"""After the id below a leaf: trainings belong to one that is recorded, and are not recorded again."""
+"""The same below a leaf: trainings belong to one that is recorded, and are not recorded again."""
 
 _rank_in_group = 0
 _scopes: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""Files in parts: what two checkpoints have in common is kept once, in `<home>/parts/ab/<xxh3_128>-<length>`.
+"""Files in parts: what two checkpoints have in common is kept once, in `<home>/parts/a/<xxh3_128>-<length>`.
 
 Pieces of a file, such as its tensors, enter in order; a `Recipe` leaves, which names the parts that make the file byte
 for byte. A part appears under its name only when it is whole, and is never changed after. This room is used in the
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from xxhash import xxh3_128, xxh3_128_hexdigest
+from xxhash import xxh3_128_hexdigest
 
 from autotrack.errors import AutotrackError
 
@@ -34,9 +34,6 @@ SMALL: Final = 4 << 10
 
 MOST: Final = 1024
 """A file is made of hardly more parts than twice this: the larger it is, the more counts as small."""
-
-BLOCK: Final = 256 << 10
-"""Bytes that are hashed and then written while they are still in the processor's cache."""
 
 HELPED_FROM: Final = 8 << 20
 """Bytes from which a second thread is worth its start."""
@@ -87,7 +84,7 @@ class Parts:
         """Where the part lies, or would lie. Raises `ValueError` for what is no name of a part."""
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not the name of a part")
-        return self.folder / name[:2] / name
+        return self.folder / name[0] / name
 
     def put(self, pieces: Iterable[Piece], size: int = 0) -> Recipe:
         """Keep a file that comes in pieces; `size` is what they have together, where that is known.
@@ -95,7 +92,6 @@ class Parts:
         Pieces are asked for one at a time, perhaps from another thread. Raises `OSError` where they cannot be kept, and
         then leaves nothing that was not there before.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         keeping = _Keeping(self, _cut_and_joined(pieces, max(SMALL, size // MOST)))
         helper = threading.Thread(target=keeping.work, name="autotrack-parts", daemon=True)
         try:
@@ -147,7 +143,7 @@ class Parts:
 
     def names(self) -> Iterator[str]:
         """The name of every part that is kept, in no particular order."""
-        for path in self.folder.glob("??/*"):
+        for path in self.folder.glob("?/*"):
             if _NAME.fullmatch(path.name):
                 yield path.name
 
@@ -162,7 +158,6 @@ class _Keeping:
         self._content = content
         self._drafts = f".{os.getpid()}-{secrets.token_hex(8)}-"
         self._new: list[Path] = []
-        self._new_in_a_row = 0
         self._taking = threading.Lock()
 
     def work(self) -> None:
@@ -194,46 +189,36 @@ class _Keeping:
 
     def _keep(self, part: list[memoryview], index: int) -> str:
         data = part[0] if len(part) == 1 else memoryview(b"".join(part))
-        if self._new_in_a_row < 2:
-            name = _name(xxh3_128_hexdigest(data), data)
-            if self._is_kept(name, data):
-                return name
-        # Hashing and writing block by block reads memory once. Most parts of a file are new, or most are known.
-        draft = self._parts.folder / f"{self._drafts}{index}"
+        name = _name(xxh3_128_hexdigest(data), data)
+        path = self._parts.path(name)
         try:
-            name = self._write(data, draft)
-            if self._is_kept(name, data):
+            if path.stat().st_size == len(data):
                 return name
-            path = self._parts.folder / name[:2] / name
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            pass
+        draft = path.parent / f"{self._drafts}{index}"
+        try:
+            descriptor = _create(draft)
+            try:
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            finally:
+                os.close(descriptor)
             os.replace(draft, path)  # the same bytes under the same name: whoever comes last changes nothing
-        finally:
+        except BaseException:
             draft.unlink(missing_ok=True)
+            raise
         self._new.append(path)
-        self._new_in_a_row += 1
         return name
 
-    def _is_kept(self, name: str, data: memoryview) -> bool:
-        try:
-            kept = (self._parts.folder / name[:2] / name).stat().st_size == len(data)
-        except FileNotFoundError:
-            return False
-        if kept:
-            self._new_in_a_row = 0
-        return kept
 
-    def _write(self, data: memoryview, draft: Path) -> str:
-        digest = xxh3_128()
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-        try:
-            for start in range(0, len(data), BLOCK):
-                block = data[start : start + BLOCK]
-                digest.update(block)
-                while block:
-                    block = block[os.write(descriptor, block) :]
-        finally:
-            os.close(descriptor)
-        return _name(digest.hexdigest(), data)
+def _create(draft: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    try:
+        return os.open(draft, flags, 0o600)
+    except FileNotFoundError:
+        draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(draft, flags, 0o600)
 
 
 def _name(digest: str, data: Piece) -> str:
