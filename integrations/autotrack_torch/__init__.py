@@ -4,13 +4,13 @@
     autotrack.enable(torch_loop=True)           # or AUTOTRACK_TORCH_LOOP=1; before or after `import torch`
 
 The first step of an optimizer opens a run, which ends with the process (in a notebook with the cell): `failed` with
-the traceback where an exception ends it. Inside `with autotrack.start_run():` the loop is recorded in that run. It holds:
+the traceback where an exception ends it. Inside `with autotrack.start_run():` it is that run. It holds:
 
 * **params**: class, settings and number of parameters of each optimizer, as `optimizer`, `optimizer.lr`, …;
-* **metrics**: `lr` and `grad_norm` (the 2-norm of the gradients that the optimizer stepped with), of the first ten steps
-  and then of every 20th, and `steps`; with `torch_loss=True` also `loss`, what `backward` was called on since the step
-  before. The step is the optimizer's own, counted from 1. Further groups have `lr/group_1`, further optimizers, in the
-  order in which they were made, `optimizer_1/lr`;
+* **metrics**: `lr` and `grad_norm` (the 2-norm of the gradients that the optimizer stepped with), of the first ten
+  steps and then of every n-th, n by the size of the model, and `steps`; with `torch_loss=True` also `loss`, what
+  `backward` was called on since the step before. The step is the optimizer's own, counted from 1. Further groups have
+  `lr/group_1`, further optimizers, in the order in which they were made, `optimizer_1/lr`;
 * **datasets**: those of the loaders that the loop goes through, in the roles `train` and `validation`.
 
 Inside a framework that is recorded, such as Lightning, the loop is part of its run. Without the setting nothing is
@@ -41,7 +41,7 @@ TORCH = Integration(
     name="torch",
     module="torch",
     install="autotrack_torch.hooks:install",
-    requires=("torch>=2.0",),
+    requires=("torch>=2.1",),
 )
 
 FORMAT = ModelFormat(

@@ -48,7 +48,8 @@ def install(installation: Installation) -> None:
     if with_loss:
         losses = loops.losses = Losses(loops.is_part_of_another)
         installation.observe(torch.Tensor, "backward", losses.watch_backward)
-        installation.observe(torch.amp.GradScaler, "scale", losses.watch_scale)
+        scaler = getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler  # before torch 2.3
+        installation.observe(scaler, "scale", losses.watch_scale)
 
 
 def _in_forked_child() -> None:

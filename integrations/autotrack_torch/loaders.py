@@ -40,6 +40,8 @@ class Loaders:
 
     def __init__(self) -> None:
         self.is_part_of_another: Callable[[], bool] = lambda: False
+        self.wake: Callable[[], None] = lambda: None
+        """Called when there is something to tell at the next step."""
         self.pending: list[Begun] = []
         self._seen: dict[int, weakref.ref[Any]] = {}
         self._run: str | None = None
@@ -59,6 +61,7 @@ class Loaders:
             self.pending.append(
                 Begun(reference, weakref.ref(outcome.result), Described(describe(loader)), torch.is_grad_enabled())
             )
+            self.wake()
 
     def tell(self, run: Run, *, stepped: bool) -> None:
         """Record the data of what has been iterated. At a step, the iterations that go on are the training's."""

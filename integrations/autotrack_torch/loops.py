@@ -10,28 +10,25 @@ from __future__ import annotations
 import sys
 import threading
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from autotrack.plugin import begin_leaf, current, guarded, is_silent, remember
+from autotrack.plugin import begin_leaf, carried, current, guarded, is_silent, remember
 from autotrack_torch.loaders import Loaders
 from autotrack_torch.losses import Losses
-from autotrack_torch.reading import Readings, gradient_norm
+from autotrack_torch.optimizers import Watched, first_parameter, settings_of
+from autotrack_torch.reading import Readings
 
 if TYPE_CHECKING:
     from autotrack.plugin import Leaf
     from autotrack.run import Run
 
-EVERY = 20
-"""Steps between two looks at an optimizer. A look costs about 5 % of the smallest step (a layer or two on one core), so
-that all of them together stay well below 1 % of a loop."""
-FIRST = 10
-"""The first steps are looked at one by one, so that a short loop has its curves too."""
 MOST_OPTIMIZERS = 16
 """Optimizers of one run that are recorded: with one for each parameter there would be hundreds."""
 FAULTS = 5
+
+is_compiling = torch.compiler.is_compiling
 
 
 class Loop:
@@ -69,58 +66,7 @@ class Loop:
         self.is_open = False
         self.readings.collect(wait=True)
         for one in self.watched:
-            one.last_look()
-
-
-class Watched:
-    """One optimizer in one run."""
-
-    __slots__ = ("_lr", "_prefix", "around", "first", "kind", "loop", "name", "optimizer", "steps")
-
-    def __init__(self, optimizer: Any, around: Run | None, loop: Loop | None, number: int = 0) -> None:
-        first = first_parameter(optimizer)
-        self.kind = type(optimizer)
-        self.first: Callable[[], Any] = weakref.ref(first) if first is not None else lambda: None
-        self.optimizer: Callable[[], Any] = weakref.ref(optimizer)
-        self.name = f"optimizer_{number}" if number else "optimizer"
-        self.around = around
-        """The run that was open around its first step; with another one around, it is met anew."""
-        self.loop = loop
-        self.steps = 0
-        self._prefix = f"optimizer_{number}/" if number else ""
-        self._lr: list[str] = []
-
-    def look(self, optimizer: Any, loss: torch.Tensor | None) -> None:
-        """Record this step."""
-        loop = self.loop
-        if loop is None:
-            return
-        loop.readings.collect()
-        values = self._rates(optimizer)
-        for name, number in (("grad_norm", gradient_norm(optimizer)), ("loss", loss)):
-            if number is not None:
-                value = loop.readings.read(self._prefix + name, self.steps, number)
-                if value is not None:
-                    values[self._prefix + name] = value
-        loop.run.log_metrics(values, self.steps)
-
-    def last_look(self) -> None:
-        """How many steps it took in all."""
-        if self.loop is not None:
-            self.loop.run.log_metrics({f"{self._prefix}steps": self.steps}, self.steps)
-
-    def _rates(self, optimizer: Any) -> dict[str, float]:
-        groups = optimizer.param_groups
-        while len(self._lr) < len(groups):
-            self._lr.append(f"{self._prefix}lr/group_{len(self._lr)}" if self._lr else f"{self._prefix}lr")
-        rates = {}
-        for key, group in zip(self._lr, groups, strict=False):
-            rate = group.get("lr")
-            if isinstance(rate, torch.Tensor):  # on a device where the step is captured as a graph
-                rate = self.loop.readings.read(key, self.steps, rate.detach()) if self.loop is not None else None
-            if rate is not None:
-                rates[key] = rate
-        return rates
+            one.last()
 
 
 class Loops:
@@ -136,13 +82,31 @@ class Loops:
         self._created: list[weakref.ref[Any]] = []
         self._faults = 0
         self._opening = threading.Lock()
+        self._silent: Any = None
+        """Scopes of another training, as they were met last."""
+        self._is_attentive = False
+        """Whether the loss is being looked at, since some optimizer's next step is to be recorded."""
+        loaders.wake = self._wake
 
     def after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        """An optimizer has stepped: what torch calls after every step of every optimizer."""
-        if self._faults >= FAULTS or torch.compiler.is_compiling():
+        """An optimizer has stepped: what torch calls after every step of every optimizer.
+
+        What most steps pay is the first lines, which therefore call almost nothing: after a step the processor's caches
+        hold the step, and whatever else is touched costs many times of what it costs alone.
+        """
+        if is_compiling():  # the step is being traced
+            return
+        scopes = carried()
+        watched = self._watched.get(id(optimizer))
+        if watched is not None and watched.left and watched.scopes is scopes and not self._is_attentive:
+            watched.left = left = watched.left - 1
+            if not left and self.losses is not None:
+                self.losses.wanted = self._is_attentive = True
+            return
+        if scopes is self._silent or self._faults >= FAULTS:
             return
         with guarded("torch"):
-            self._after_step(optimizer, args, kwargs)
+            self._see(optimizer, args, kwargs, scopes)
             return
         self._faults += 1
 
@@ -171,6 +135,7 @@ class Loops:
     def forget(self) -> None:
         """Know of no optimizer and no run any more."""
         self.own = None
+        self._silent = None
         self._borrowed.clear()
         self._watched.clear()
 
@@ -181,11 +146,12 @@ class Loops:
         self._opening = threading.Lock()
         self.forget()
 
-    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _see(self, optimizer: Any, args: Any, kwargs: Any, scopes: Any) -> None:
         scope = current()
         around = None
         if scope is not None and not self._is_in_own(scope):
             if is_silent():
+                self._silent = scopes
                 return
             around = scope.run
         watched = self._watched.get(id(optimizer))
@@ -196,16 +162,22 @@ class Loops:
             or (watched.loop is not None and not watched.loop.is_open)
         ):
             watched = self._meet(optimizer, around)
+        watched.scopes = scopes
         if watched.loop is None:
             return
-        watched.steps = step = watched.steps + 1
         if self.loaders.pending:
             self.loaders.tell(watched.loop.run, stepped=True)
-        loss = None
-        if self.losses is not None:
-            loss = self.losses.take(closure=len(args) > 1 and args[1] is not None or kwargs.get("closure") is not None)
-        if step <= FIRST or step % EVERY == 0:
-            watched.look(optimizer, loss)
+        if self.losses is None:
+            watched.see(watched.loop, optimizer, None)
+            return
+        loss = self.losses.take(closure=len(args) > 1 and args[1] is not None or kwargs.get("closure") is not None)
+        watched.see(watched.loop, optimizer, loss)
+        self._is_attentive = any(one.left == 0 for one in self._watched.values())
+        self.losses.wanted = self._is_attentive
+
+    def _wake(self) -> None:
+        for one in self._watched.values():
+            one.wake()
 
     def _meet(self, optimizer: Any, around: Run | None) -> Watched:
         with self._opening:
@@ -280,23 +252,3 @@ class Loops:
                 self.end(getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None))
 
         shell.events.register("post_run_cell", done)
-
-
-def first_parameter(optimizer: Any) -> Any:
-    """The first parameter that the optimizer has: whose it is, it is known by."""
-    return next((parameter for group in optimizer.param_groups for parameter in group["params"]), None)
-
-
-def settings_of(optimizer: Any, name: str) -> dict[str, Any]:
-    """Class, settings and size of an optimizer as params; of further groups of parameters, what differs."""
-    groups = optimizer.param_groups
-    settings = dict(optimizer.defaults)
-    settings |= {key: value for key, value in groups[0].items() if key in settings}
-    found: dict[str, Any] = {name: type(optimizer).__name__}
-    found |= {f"{name}.{key}": value for key, value in settings.items()}
-    for index, group in enumerate(groups[1:], 1):
-        for key, value in settings.items():
-            if key in group and repr(group[key]) != repr(value):
-                found[f"{name}.group_{index}.{key}"] = group[key]
-    found[f"{name}.parameters"] = sum(parameter.numel() for group in groups for parameter in group["params"])
-    return found

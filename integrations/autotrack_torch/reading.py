@@ -7,6 +7,7 @@ and from an accelerator later, when it has long been computed. Nothing of the us
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 from typing import Any
 
 import torch
@@ -15,19 +16,23 @@ NEVER_READ = ("meta", "xla")
 """Devices on which reading would fail, or would make a lazy graph run."""
 
 
+FEW = 32
+"""Norms that are sooner added up one by one than by torch."""
+
+
 class Readings:
     """Numbers on their way from a device, with what they are for."""
 
     def __init__(self, arrived: Callable[[str, int, float], None]) -> None:
         """`arrived(key, step, value)` is called for each that comes late."""
         self._arrived = arrived
-        self._late: list[tuple[str, int, torch.Tensor, Any]] = []
+        self.late: list[tuple[str, int, torch.Tensor, Any]] = []
 
     def read(self, key: str, step: int, number: torch.Tensor) -> float | None:
         """The number, or None where it comes later, or never."""
         kind = number.device.type
         if kind == "cpu":
-            return float(number)
+            return number.item()
         if kind in NEVER_READ:
             return None
         if kind == "cuda":
@@ -37,25 +42,25 @@ class Readings:
             host.copy_(number, non_blocking=True)
             there: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
             there.record(torch.cuda.current_stream(number.device))
-            self._late.append((key, step, host, there))
+            self.late.append((key, step, host, there))
         else:
-            self._late.append((key, step, number, None))
+            self.late.append((key, step, number, None))
         return None
 
     def collect(self, *, wait: bool = False) -> None:
         """Hand over what has arrived; with `wait`, everything."""
-        waiting, self._late = self._late, []
+        waiting, self.late = self.late, []
         for key, step, number, there in waiting:
             if there is not None and not wait and not there.query():
-                self._late.append((key, step, number, there))
+                self.late.append((key, step, number, there))
                 continue
             if there is not None:
                 there.synchronize()
             self._arrived(key, step, float(number))
 
 
-def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor | None:
-    """The 2-norm of all gradients that the optimizer has, as a 0-d tensor on their device.
+def gradient_norm(optimizer: torch.optim.Optimizer) -> float | torch.Tensor | None:
+    """The 2-norm of all gradients that the optimizer has: a number, or a 0-d tensor on their device.
 
     None where there is none, and where a part of them is on another process: that norm would take a collective, in
     which the other ranks do not join.
@@ -78,12 +83,18 @@ def gradient_norm(optimizer: torch.optim.Optimizer) -> torch.Tensor | None:
     if kind in NEVER_READ or kind == "cuda" and torch.cuda.is_current_stream_capturing():
         return None  # what a stream captures now runs again and again
     norms: list[torch.Tensor] = list(torch._foreach_norm(gradients))  # pyright: ignore[reportPrivateImportUsage]
+    if kind == "cpu" and len(norms) <= FEW:
+        squares = 0.0
+        for norm in norms:
+            one = norm.item()
+            squares += one * one
+        return sqrt(squares)
     try:
         every = torch.stack(norms)
     except RuntimeError:  # on several devices, or of several types
         every = torch.stack([norm.to(norms[0].device, norms[0].dtype) for norm in norms])
-    norm: torch.Tensor = torch.linalg.vector_norm(every)
-    return norm
+    total: torch.Tensor = torch.linalg.vector_norm(every)
+    return total
 
 
 PLAIN = (torch.nn.Parameter, torch.Tensor)

@@ -89,7 +89,7 @@ class Installation:
         self._placed: list[_Removable] = []
         self._undo: list[Callable[[], None]] = []
         self.is_outdated: Callable[[], bool] = lambda: False
-        """Set where settings decide what is placed: when it holds at an `enable()`, the integration is installed anew."""
+        """Set where settings decide what is placed: if it holds at an `enable()`, all is installed anew."""
 
     def observe(self, owner: Any, name: str, observer: Observer) -> None:
         """Observe every call of `owner.name`."""

@@ -24,13 +24,13 @@ import autotrack, multiprocessing, os, subprocess, sys
 from autotrack.plugin import begin_leaf
 
 def train(name="train", inside=lambda: None):
-    with begin_leaf("acme", name=name) as leaf:
+    with begin_leaf("job", name=name) as leaf:
         leaf.run.log_params({"name": name})
         leaf.run.log_metrics({"loss": 0.5}, step=1)
         inside()
 
 def try_to_train(name="child"):
-    leaf = begin_leaf("acme", name=name)
+    leaf = begin_leaf("job", name=name)
     if leaf is None:
         return "silent"
     with leaf:
@@ -95,11 +95,11 @@ def test_a_rank_above_zero_keeps_nothing_of_a_run_of_the_users_either(tmp_path, 
             run.log_metrics({"loss": 1.0}, step=1)
             run.log_artifact(b"x", "x.txt")
             assert autotrack.current_run() is run
-            with begin_leaf("acme", name="fit") as leaf:
+            with begin_leaf("job", name="fit") as leaf:
                 leaf.run.log_metrics({"loss": 1.0}, step=2)
             assert VARIABLE not in os.environ
         assert run.status == "finished"
-        assert begin_leaf("acme", name="fit", explicit=True) is None
+        assert begin_leaf("job", name="fit", explicit=True) is None
     assert recorded.runs() == []
     assert journals(tmp_path) == []
 
@@ -109,7 +109,7 @@ def test_the_environment_names_the_run_while_its_scope_is_open(tmp_path) -> None
         with autotrack.start_run() as run:
             assert os.environ[VARIABLE] == f"{run.id}/within"
             autotrack.enable(home=tmp_path, forwarder="off")  # read anew, it is not this process's own
-            with begin_leaf("acme", name="fit"):
+            with begin_leaf("job", name="fit"):
                 assert os.environ[VARIABLE] == f"{run.id}/part"
             assert os.environ[VARIABLE] == f"{run.id}/within"
             with autotrack.start_run() as inner:
@@ -120,7 +120,7 @@ def test_the_environment_names_the_run_while_its_scope_is_open(tmp_path) -> None
 def test_what_the_environment_said_before_it_says_after(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv(VARIABLE, "given")
     with recording(tmp_path):
-        with begin_leaf("acme", name="fit") as leaf:
+        with begin_leaf("job", name="fit") as leaf:
             assert leaf.run.id == "given"
             assert os.environ[VARIABLE] == "given/part"
         assert os.environ[VARIABLE] == "given"

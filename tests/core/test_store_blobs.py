@@ -16,6 +16,7 @@ import pytest
 from autotrack.backend import BackendContext, BackendRejected
 from autotrack.provenance.blobs import Blobs
 from autotrack.provenance.lending import Lender
+from autotrack.provenance.packing import keep
 from autotrack.provenance.parts import PartDamaged
 from autotrack.settings import Settings
 
@@ -106,7 +107,7 @@ def test_keeping_a_blob_imports_neither_numpy_nor_the_database() -> None:
 def in_parts(home: Path) -> tuple[Blobs, str, bytes]:
     blobs = Blobs(home)
     pieces = [bytes([letter]) * 50_000 for letter in range(5)]
-    kept = blobs.put_recipe(blobs.parts.put(pieces))
+    kept = blobs.put_recipe(keep(home, pieces))
     return blobs, kept.digest, b"".join(pieces)
 
 
@@ -122,27 +123,30 @@ def test_a_blob_in_parts_is_read_as_one_that_lies_whole(tmp_path: Path) -> None:
     assert blobs.put_bytes(data).known and blobs.put_stream(io.BytesIO(data)).known
     assert not blobs.path(digest).exists(), "the same bytes are not kept whole as well"
     whole = blobs.put_bytes(b"whole")
-    assert blobs.put_recipe(blobs.parts.put([b"whole"])).known
+    assert blobs.put_recipe(keep(tmp_path, [b"whole"])).known
     assert sorted(blobs.digests()) == sorted([digest, whole.digest])
 
 
 def test_a_blob_whose_parts_are_gone_or_altered_is_not_read_as_another(tmp_path: Path) -> None:
     blobs, digest, _ = in_parts(tmp_path)
-    name = next(iter(blobs.parts.names()))
-    before = blobs.parts.path(name).read_bytes()
-    blobs.parts.path(name).write_bytes(before[::-1][1:] + b"x")
+    (pack,) = blobs.parts.packs()
+    path = blobs.parts.folder / pack
+    before = path.read_bytes()
+    path.write_bytes(b"x" + before[1:])
     assert blobs.has(digest) and not blobs.verify(digest)
-    with blobs.open(digest) as opened, pytest.raises(PartDamaged, match=f"{name} in .* no longer has the bytes"):
+    with blobs.open(digest) as opened, pytest.raises(PartDamaged, match=f"in {path} no longer has the bytes"):
         opened.read()
-    blobs.parts.path(name).unlink()
+    path.unlink()
     assert not blobs.verify(digest)
-    with blobs.open(digest) as opened, pytest.raises(PartDamaged, match=f"{name} is not in .* any more"):
+    with blobs.open(digest) as opened, pytest.raises(PartDamaged, match=f"{path}, .* is not there any more"):
         opened.read()
-    blobs.parts.path(name).parent.mkdir(exist_ok=True)
-    blobs.parts.path(name).write_bytes(before)
+    path.write_bytes(before)
     assert blobs.verify(digest)
     recipe = blobs.path(digest).with_name(digest + ".parts")
-    for content in (b"", b"{}", b'{"bytes": 7, "parts": []}', b'{"bytes": 3, "parts": ["../../../etc/passwd-3"]}'):
+    odd = [b"", b"{}", b'{"bytes": 7, "packs": [], "parts": []}', b'{"bytes": 0, "packs": [], "parts": [[0, 0, "a"]]}']
+    name = "0" * 32 + "-7"
+    odd.append(json.dumps({"bytes": 7, "packs": ["../../etc/passwd"], "parts": [[0, 0, name]]}).encode())
+    for content in odd:
         recipe.write_bytes(content)
         assert not blobs.verify(digest)
         with pytest.raises(PartDamaged, match="the list of its parts cannot be read"):
@@ -160,7 +164,7 @@ def test_a_backend_gets_a_file_that_is_gone_after_it_was_delivered(tmp_path: Pat
     assert context.blob(digest).read_bytes() == data
     context.take_back()
     assert not context.blob("0" * 64).exists()
-    blobs.parts.path(blobs.parts.put([bytes([4]) * 50_000]).parts[0]).write_bytes(b"altered")
+    (blobs.parts.folder / blobs.parts.packs()[0]).write_bytes(data[:-60_000])
     for _ in range(2):
         with pytest.raises(BackendRejected, match="no longer has the bytes"):
             context.blob(digest)
@@ -195,10 +199,15 @@ def test_verify_tells_an_altered_and_a_missing_part(tmp_path: Path) -> None:
     told = ask(0)
     assert (told["blobs"]["checked"], told["blobs"]["bytes"]) == (1, len(data))
     assert told["parts"] == {"checked": 5, "bytes": len(data), "blobs": 1, "damaged": []}
-    name = next(iter(blobs.parts.names()))
-    blobs.parts.path(name).write_bytes(b"altered")
+    (pack,) = blobs.parts.packs()
+    path = blobs.parts.folder / pack
+    before = path.read_bytes()
+    path.write_bytes(b"x" + before[1:])
     told = ask(1)
-    assert (told["parts"]["damaged"], told["blobs"]["damaged"]) == ([name], [digest])
-    blobs.parts.path(name).unlink()
+    assert told["blobs"]["damaged"] == [digest]
+    assert told["parts"]["damaged"] == [f"{pack}/{blobs.parts.content(pack)[0].name}"]
+    path.write_bytes(before[:-1])
+    assert ask(1)["parts"]["damaged"] == [pack]
+    path.unlink()
     told = ask(1)
     assert (told["parts"]["damaged"], told["blobs"]["damaged"]) == ([], [digest])

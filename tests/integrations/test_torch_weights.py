@@ -326,13 +326,13 @@ def test_of_successive_checkpoints_what_is_frozen_is_stored_once(house: House) -
     for _ in range(4):
         house.keep(model)
         wanted.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-        sizes.append(sum(path.stat().st_size for path in (house.recorded.home / "parts").glob("??/*")))
+        sizes.append(sum(path.stat().st_size for path in (house.recorded.home / "parts").iterdir()))
         optimizer.zero_grad()
         model(torch.ones(1, 200)).sum().backward()
         optimizer.step()
     changed = sum(tensor.nbytes for tensor in model[5].parameters())
     grown = [after - before for before, after in itertools.pairwise(sizes)]
-    assert all(changed <= one <= changed * 1.1 for one in grown), grown
+    assert all(changed <= one <= changed * 1.01 for one in grown), grown
     for number, state in enumerate(wanted):
         name = f"model-{number + 1}" if number else "model"
         assert same(house.run.load_model(name), state)

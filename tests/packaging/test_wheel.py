@@ -10,6 +10,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from configparser import ConfigParser
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
@@ -69,14 +70,16 @@ def test_the_wheel_holds_no_tests_and_no_leftovers(wheel: zipfile.ZipFile) -> No
 
 
 def test_every_entry_point_names_a_module_of_the_wheel(wheel: zipfile.ZipFile) -> None:
-    lines = metadata(wheel, "entry_points.txt").splitlines()
-    points = lines[lines.index("[autotrack]") + 1 :]
-    modules = [line.partition("=")[2].strip() for line in points if "=" in line]
-    for module in modules:
-        place = module.replace(".", "/")
-        assert {f"{place}.py", f"{place}/__init__.py"} & set(wheel.namelist()), module
-    assert set(INTEGRATIONS) <= set(modules)
-    assert "autotrack = autotrack.cli.main:main" in lines
+    points = ConfigParser()
+    points.optionxform = str  # type: ignore[assignment,method-assign]
+    points.read_string(metadata(wheel, "entry_points.txt"))
+    assert dict(points["console_scripts"]) == {"autotrack": "autotrack.cli.main:main"}
+    assert {f"{name}.callbacks_factory" for name in ("lightning.pytorch", "pytorch_lightning")} < set(points.sections())
+    for group in points.sections():
+        for target in points[group].values():
+            place = target.partition(":")[0].replace(".", "/")
+            assert {f"{place}.py", f"{place}/__init__.py"} & set(wheel.namelist()), target
+    assert set(INTEGRATIONS) <= set(points["autotrack"].values())
 
 
 def test_the_metadata_say_what_is_needed(wheel: zipfile.ZipFile) -> None:

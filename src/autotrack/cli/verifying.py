@@ -96,15 +96,23 @@ def _reason(home: Path, digest: str) -> str | None:
 def _parts(home: Path) -> dict[str, Any]:
     """The parts themselves: also those that no blob is made of, whose model has no name yet."""
     from autotrack.provenance.blobs import Blobs
-    from autotrack.provenance.parts import length_of
+    from autotrack.provenance.parts import PartDamaged, length_of
 
     blobs = Blobs(home)
-    names = sorted(blobs.parts.names())
+    checked, damaged = [], []
+    for pack in blobs.parts.packs():
+        try:
+            found = blobs.parts.content(pack)
+        except PartDamaged:
+            damaged.append(pack)
+            continue
+        checked += found
+        damaged += [f"{pack}/{part.name}" for part in found if not blobs.parts.is_whole(part)]
     return {
-        "checked": len(names),
-        "bytes": sum(map(length_of, names)),
+        "checked": len(checked),
+        "bytes": sum(length_of(part.name) for part in checked),
         "blobs": sum(1 for _ in blobs.folder.glob("??/*.parts")),
-        "damaged": [name for name in names if not blobs.parts.is_whole(name)],
+        "damaged": damaged,
     }
 
 

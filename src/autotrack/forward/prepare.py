@@ -95,7 +95,7 @@ def _converted(home: Path, converter: str, data: bytes) -> Blob:
         try:
             blob = blobs.put_recipe(recipe)
         except PartDamaged:
-            blobs.parts.remove_damaged(recipe)  # nothing can be made of them, and the next model may have them whole
+            blobs.parts.mark_damaged(recipe)  # the next model that has the same keeps it again
             raise
     _recent[place] = blob
     while len(_recent) > REMEMBERED:

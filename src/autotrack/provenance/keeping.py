@@ -11,9 +11,8 @@ from typing import Any
 
 from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, ModelLogged, Step
-from autotrack.provenance import snapshots, weights
+from autotrack.provenance import packing, snapshots, weights
 from autotrack.provenance.blobs import Blobs
-from autotrack.provenance.parts import Parts
 
 
 def artifact_event(run: str, source: str | os.PathLike[str] | bytes, name: str | None, home: Path) -> ArtifactLogged:
@@ -37,7 +36,7 @@ def model_event(run: str, model: Any, name: str, step: Step | None, home: Path) 
     try:
         saved = weights.save(model)
         if saved.parts is not None:
-            recipe = Parts(home).put(saved.parts, saved.size)
+            recipe = packing.keep(home, saved.parts, saved.size)
             taken = snapshots.take(home, snapshots.IN_PARTS, recipe.encode())
             return ModelLogged(
                 run, now, name, saved.format, None, recipe.size, step, snapshot=taken, signature=saved.signature

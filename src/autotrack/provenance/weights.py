@@ -18,7 +18,7 @@ from autotrack.errors import PluginError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from autotrack.provenance.parts import Piece
+    from autotrack.provenance.packing import Piece
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,185 @@
+"""One training with an accelerator, as it is written into its run; the hooks and the tracker both write through it.
+
+What the script tells the accelerator enters, and waits until the run begins: until then `load_state` may say that it
+goes on with another one. Of the accelerator only a weak reference is held.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from autotrack.plugin import begin_leaf, current, guarded, is_silent, rejoin_leaf, run_of, settings
+from autotrack_accelerate import data
+from autotrack_accelerate.naming import fed
+
+if TYPE_CHECKING:
+    from autotrack.plugin import Leaf
+    from autotrack.run import Run
+
+waiting: weakref.WeakSet[Recording] = weakref.WeakSet()
+"""Those whose run is to begin with the next backward pass, and begins with the end of the process if none comes."""
+
+
+class Recording:
+    """A training that is recorded, from `init_trackers` or the first `log` to `end_training`."""
+
+    def __init__(self, accelerator: Any = None) -> None:
+        self.accelerator: Any = weakref.ref(accelerator) if accelerator is not None else lambda: None
+        self.explicit = False
+        """Whether a tracker of ours asks for the run."""
+        self.name: str | None = None
+        self.given: Run | None = None
+        """The run that a tracker was made with."""
+        self.tags: dict[str, Any] = {}
+        self.project: str | None = None
+        self.continues: str | None = None
+        self.config: dict[str, Any] = {}
+        self.run: Run | None = None
+        self.step: Any = None
+        self._leaf: Leaf | None = None
+        self._joined = False
+        self._pid = os.getpid()
+        self._told: dict[str, Any] = {}
+        self._loaders: list[weakref.ref[Any]] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its run has begun and goes on."""
+        return self._leaf is not None
+
+    def wait(self) -> None:
+        """Begin with the next backward pass."""
+        if self.run is None and not is_silent():
+            waiting.add(self)
+
+    def configure(self, config: Mapping[str, Any] | None) -> None:
+        """Take what `init_trackers` was given as config."""
+        if config:
+            self.config.update(config)
+            if self.run is not None and self.run.status == "running":
+                self.run.log_params(config)
+
+    def open(self) -> Run | None:
+        """The run, which begins now if it has not yet; None where this training is not recorded."""
+        if os.getpid() != self._pid:
+            return None
+        if self.run is not None:
+            return self.run
+        leaf = self._begin()
+        if leaf is None:
+            return None
+        waiting.discard(self)
+        run = self.run = leaf.run
+        self._leaf = leaf
+        run.when_ended.append(self._ended)
+        if self.tags:
+            run.set_tags(self.tags)
+        run.log_params(self.config)
+        self.prepared()
+        return run
+
+    def log(self, values: Mapping[str, Any], step: Any) -> None:
+        """Record what `Accelerator.log` is given."""
+        run = self.open()
+        if run is None:
+            return
+        if step is not None:
+            self.step = step
+        if run.status == "running":
+            run.log_metrics(flat(values), step)
+            return
+        again = rejoin_leaf(run, reopen=True)  # after `end_training`
+        if again is not None:
+            with again:
+                run.log_metrics(flat(values), step)
+
+    def prepared(self) -> None:
+        """Record what the accelerator has prepared since it was last looked at."""
+        accelerator, run = self.accelerator(), self.run
+        if accelerator is None or run is None or run.status != "running":
+            return
+        with guarded("accelerate"):
+            found = data.params(accelerator)
+            new = {key: value for key, value in found.items() if key not in self.config and key not in self._told}
+            self._told |= new
+            run.log_params(new)
+        if not settings().datasets:
+            return
+        for role, name, loader in data.datasets(accelerator):
+            if not any(one() is loader for one in self._loaders):
+                self._loaders.append(weakref.ref(loader))
+                run.log_dataset(loader, role=role, name=name)
+
+    def keep_models(self, step: Any = None) -> None:
+        """Keep the weights of what the accelerator has prepared."""
+        accelerator, run = self.accelerator(), self.run
+        if accelerator is None or run is None:
+            return
+        for index, model in enumerate(getattr(accelerator, "_models", ())):
+            run.log_model(model, "model" if index == 0 else f"model_{index}", step=step)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the run, or this training's part in it."""
+        run = self.open() if self in waiting else self.run
+        leaf = self._leaf
+        waiting.discard(self)
+        if run is None or leaf is None:
+            return
+        with guarded("accelerate"):
+            if error is None and settings().models != "off":
+                self.keep_models()
+        self._leaf = None
+        leaf.end(error)
+
+    def _begin(self) -> Leaf | None:
+        if self.given is not None:
+            return rejoin_leaf(self.given)
+        accelerator = self.accelerator()
+        for optimizer in getattr(accelerator, "_optimizers", ()):
+            run = run_of(data.unwrapped_optimizer(optimizer))
+            if run is not None and run.status == "running" and current() is None:
+                return rejoin_leaf(run)  # its steps have been recorded from the first one on
+        backends = settings().backends
+        return begin_leaf(
+            "accelerate",
+            name=self.name or "",  # after the script
+            explicit=self.explicit,
+            continues=self.continues,
+            project=None if settings().project else self.project,
+            not_to=[name for name in (fed(accelerator) if accelerator is not None else ()) if name in backends],
+        )
+
+    def _ended(self) -> None:
+        leaf, self._leaf = self._leaf, None
+        if leaf is not None:  # by the end of the process, or of the user's run around it
+            leaf.leave()
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """The metrics of a call: nested ones, as TensorBoard takes them, with a slash between the names."""
+    if not any(isinstance(value, Mapping) for value in values.values()):
+        return {f"{before}{key}": value for key, value in values.items()} if before else dict(values)
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{before}{key}/")
+        else:
+            found[f"{before}{key}"] = value
+    return found
+
+
+def at_exit() -> None:
+    """Record what ended before its first backward pass, such as a script that failed while it read its data."""
+    interactive = hasattr(sys, "ps1") or "IPython" in sys.modules
+    error = None if interactive else getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    for recording in list(waiting):
+        with guarded("accelerate"):
+            recording.finish(error)
+
+
+atexit.register(at_exit)
