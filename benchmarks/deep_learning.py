@@ -1,9 +1,10 @@
 """Loops of deep-learning frameworks with autotrack off and on, and with the framework's own CSV logger beside it.
 
-Each figure is the median over rounds of `with / off` within a round, in one process; the first round is not counted,
-since it pays for imports. `with` is one tool at a time: autotrack at its defaults (its forwarder runs as it does for
-users); the framework's CSV logger, or a callback that does nothing where it has none; and with `--peers` MLflow's and
-W&B's own integrations, where they are installed (MLflow to SQLite, W&B offline).
+Each ratio is of the fastest rounds, `with / off`, in one process: of time on the clock, and of the processor time of that
+process, which what else runs disturbs less. The first round is not counted, since it pays for imports. `with` is one tool
+at a time: autotrack at its defaults (its forwarder runs as it does for users); the framework's CSV logger, or a callback
+that does nothing where it has none; and with `--peers` MLflow's and W&B's own integrations, where they are installed
+(MLflow to SQLite, W&B offline).
 
     python benchmarks/deep_learning.py [--peers] [lightning] [keras] [transformers]
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -162,14 +162,14 @@ def _started(tool: str, folder: Path) -> Callable[[], Any]:
     return end
 
 
-def seconds(train: Train, tool: str) -> float:
-    """How long one training takes with a tool."""
+def seconds(train: Train, tool: str) -> tuple[float, float]:
+    """How long one training takes with a tool: on the clock, and of processor time in all threads."""
     import autotrack
 
     (autotrack.enable if tool == "autotrack" else autotrack.disable)()
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     train(tool)
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, time.process_time() - used
 
 
 def main(arguments: list[str]) -> None:
@@ -189,21 +189,23 @@ def main(arguments: list[str]) -> None:
             WANDB_DIR=temporary,
         )
         os.chdir(folder)
-        print(f"{'':14} {'off':>8}   {'added':>9}   with / off")
+        print(f"{'':14} {'off':>8} {'added':>12} {'with / off':>11} {'processor':>10}")
         for name in wanted:
             train, offered = loops[name](folder)
             tools = ["autotrack", *(tool for tool in offered if tool not in PEERS or tool in peers)]
-            times: dict[str, list[float]] = {tool: [] for tool in ["off", *tools]}
+            times: dict[str, list[tuple[float, float]]] = {tool: [] for tool in ["off", *tools]}
             for number in range(ROUNDS + 1):
                 for tool, kept in times.items():
                     took = seconds(train, tool)
                     if number:
                         kept.append(took)
+            off, used = (min(column) for column in zip(*times["off"], strict=True))
             for tool in tools:
-                pairs = list(zip(times["off"], times[tool], strict=True))
-                off, added = statistics.median(times["off"]), statistics.median(on - off for off, on in pairs)
-                ratio = statistics.median(on / off for off, on in pairs)
-                print(f"{name:14} {off:6.2f} s {added * 1e3:9.1f} ms {ratio:9.3f}  {tool}", flush=True)
+                on, busy = (min(column) for column in zip(*times[tool], strict=True))
+                print(
+                    f"{name:14} {off:6.2f} s {(on - off) * 1e3:9.1f} ms {on / off:11.3f} {busy / used:10.3f}  {tool}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
