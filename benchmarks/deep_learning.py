@@ -1,10 +1,10 @@
 """Loops of deep-learning frameworks with autotrack off and on, and with the framework's own CSV logger beside it.
 
-Each ratio is of the fastest rounds, `with / off`, in one process: of time on the clock, and of the processor time of that
-process, which what else runs disturbs less. The first round is not counted, since it pays for imports. `with` is one tool
-at a time: autotrack at its defaults (its forwarder runs as it does for users); the framework's CSV logger, or a callback
-that does nothing where it has none; and with `--peers` MLflow's and W&B's own integrations, where they are installed
-(MLflow to SQLite, W&B offline).
+Each ratio is of the fastest rounds, `with / off`, in one process: of time on the clock, and of the processor time
+of that process, which what else runs disturbs less. The first round is not counted, since it pays for imports.
+`with` is one tool at a time: autotrack at its defaults (its forwarder runs as it does for users); the framework's
+CSV logger, or a callback that does nothing where it has none; and with `--peers` MLflow's and W&B's own
+integrations, where they are installed (MLflow to SQLite, W&B offline).
 
     python benchmarks/deep_learning.py [--peers] [lightning] [keras] [transformers]
 """
