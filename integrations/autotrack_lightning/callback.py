@@ -49,7 +49,12 @@ class Recorder:
         self._rest()
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
-        """Refuse trainers of the other namespace. Nothing begins here: what a `Tuner` tries out ends before it does."""
+        """Refuse trainers of the other namespace, where the user has passed the callback to one.
+
+        Nothing begins here: what a `Tuner` tries out ends before it does.
+        """
+        if self.unasked:  # given by the entry point of the right namespace; `Trainer` itself may have been replaced
+            return
         if not isinstance(trainer, self.trainer_class):
             theirs = next((kind for kind in type(trainer).__mro__ if kind.__name__ == "Trainer"), type(trainer))
             raise TypeError(

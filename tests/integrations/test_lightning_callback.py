@@ -26,7 +26,7 @@ from lightning_trainings import QUIET, Line, Raises, fit, loader, near, series, 
 
 import autotrack
 import autotrack_lightning
-from autotrack.testing import recording
+from autotrack.testing import Recorded, recording
 from autotrack_lightning import for_lightning, for_pytorch_lightning
 
 
@@ -310,3 +310,29 @@ def test_the_factories_never_raise(monkeypatch) -> None:
 
 def test_a_callback_is_made_before_a_trainer_of_its_own(tmp_path) -> None:
     assert trainer(tmp_path, callbacks=for_lightning.AutotrackCallback()).callbacks
+
+
+REPLACED = """
+import autotrack, torch
+import lightning.pytorch as pl
+from lightning.pytorch.demos.boring_classes import BoringModel
+
+original = pl.Trainer
+pl.Trainer = lambda **given: original(**given)  # before anything of autotrack_lightning looks at it
+autotrack.enable("lightning")
+pl.Trainer(max_steps=2, logger=False, enable_checkpointing=False, enable_progress_bar=False).fit(BoringModel())
+"""
+
+
+def test_a_script_that_replaces_the_trainer_class_trains_and_is_recorded(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-c", REPLACED],
+        env={**os.environ, "AUTOTRACK_HOME": str(home), "AUTOTRACK_FORWARDER": "off"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [run.status for run in Recorded(home).runs()] == ["finished"]
