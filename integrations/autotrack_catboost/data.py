@@ -11,7 +11,6 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from autotrack.plugin import MOST_COLUMNS, Call, Outcome, describe, guarded, is_silent, mask_urls, settings
-from autotrack_catboost.arguments import named
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -35,7 +34,7 @@ def watch_pool(call: Call) -> Generator[None, Outcome, None]:
     source: dict[str, Any] = {}
     with guarded("catboost"):
         if settings().datasets:
-            given = named(call)
+            given = call.named()
             if given.get("data") is not None:  # else it is a slice, filled by catboost itself
                 source["data"] = _source(given["data"])
             source |= {part: _source(given[part]) for part in POOL_PARTS if given.get(part) is not None}

@@ -24,7 +24,7 @@ from autotrack.plugin import (
     settings,
 )
 from autotrack_catboost import data
-from autotrack_catboost.arguments import items, named
+from autotrack_catboost.arguments import items
 from autotrack_catboost.recording import CV_OPTIONS, FIT_OPTIONS, SEARCH_OPTIONS, Recording, now, recorded_in
 
 MODELS = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker")
@@ -57,7 +57,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     if around is not None and not around.taken:
         around.taken = True
         with guarded("catboost"):
-            around.begin(call.args[0], named(call))
+            around.begin(call.args[0], call.named())
         outcome = yield
         if outcome.error is None:
             around.finish(call.args[0])
@@ -72,7 +72,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     model = call.args[0]
     given: dict[str, Any] = {}
     with guarded("catboost"):
-        given = named(call)
+        given = call.named()
     leaf = _begin(type(model).__name__, given.get("callbacks"))
     if leaf is None:
         return
@@ -104,7 +104,7 @@ def watch_train(call: Call) -> Generator[None, Outcome, None]:
     recording = Recording(leaf.run)
     with leaf:
         with guarded("catboost"):
-            given = named(call)
+            given = call.named()
             recording.params(dict(given.get("params") or {}))
             recording.options(given, FIT_OPTIONS)
         with guarded("catboost"):
@@ -125,7 +125,7 @@ def watch_cv(call: Call) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("catboost"):
-            given = named(call)
+            given = call.named()
             recording.params(dict(given.get("params") or {}))
             recording.options(given, CV_OPTIONS)
         with guarded("catboost"):
@@ -150,7 +150,7 @@ def watch_search(call: Call) -> Generator[None, Outcome, None]:
         with guarded("catboost"):
             recording.params(model.get_params())
         with guarded("catboost"):
-            given = named(call)
+            given = call.named()
             recording.options(given, SEARCH_OPTIONS)
             if settings().datasets:
                 data.log_datasets(leaf.run, given)
@@ -171,7 +171,7 @@ def watch_sampling(call: Call) -> Generator[None, Outcome, None]:
     recording = Recording(leaf.run)
     with leaf:
         with guarded("catboost"):
-            given = named(call)
+            given = call.named()
             recording.options(given, tuple(given))
             if settings().datasets:
                 data.log_datasets(leaf.run, given)

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from autotrack.plugin import Call, Installation, Outcome, guarded, is_silent, run_behind_checkpoint
-from autotrack_keras.arguments import callbacks_in, named
+from autotrack_keras.arguments import callbacks_in
 from autotrack_keras.recording import Recording, now
 
 _loaded: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
@@ -54,7 +54,7 @@ def watch_checkpoint(call: Call) -> Generator[None, Outcome, None]:
     if not isinstance(recording, Recording):
         return
     callback = call.args[0]
-    given = named(call)
+    given = call.named()
     try:
         path = str(callback._get_file_path(given["epoch"], given["batch"], given["logs"] or {}))
     except Exception:  # a template that Keras cannot fill either, and says so
@@ -82,7 +82,7 @@ def watch_load_model(call: Call) -> Generator[None, Outcome, None]:
         return
     outcome = yield
     if outcome.error is None:
-        _remember(outcome.result, named(call).get("filepath"))
+        _remember(outcome.result, call.named().get("filepath"))
 
 
 def watch_load_weights(call: Call) -> Generator[None, Outcome, None]:
@@ -91,7 +91,7 @@ def watch_load_weights(call: Call) -> Generator[None, Outcome, None]:
         return
     outcome = yield
     if outcome.error is None:
-        given = named(call)
+        given = call.named()
         _remember(given.get("model"), given.get("filepath"))
 
 

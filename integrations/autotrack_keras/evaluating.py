@@ -44,7 +44,7 @@ def watch_evaluate(call: Call) -> Generator[None, Outcome, None]:
     given: dict[str, Any] = {}
     leaf = None
     with guarded("keras"):
-        given = arguments.named(call)
+        given = call.named()
         leaf = _leaf(call.args[0], arguments.asked(given.get("callbacks")))
     if leaf is None:
         return

@@ -48,7 +48,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     leaf = None
     if not is_silent():
         with guarded("keras"):
-            given = arguments.named(call)
+            given = call.named()
             asked = arguments.asked(given.get("callbacks"))
             leaf = begin(model, asked, continues=checkpoints.continued(model, given))
     if leaf is None:
@@ -75,7 +75,7 @@ def watch_default_callbacks(call: Call) -> Generator[None, Outcome, None]:
     if outcome.error is not None:
         return
     container = call.args[0]
-    given = arguments.named(call)
+    given = call.named()
     around = now()
     if isinstance(around, evaluating.Evaluation):
         container.callbacks.append(around.tested)

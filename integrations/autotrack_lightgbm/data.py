@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from autotrack.plugin import MOST_COLUMNS, Call, Outcome, describe, guarded, is_silent, mask_urls, settings
-from autotrack_lightgbm.arguments import items, named
+from autotrack_lightgbm.arguments import items
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -28,7 +28,7 @@ def watch_dataset(call: Call) -> Generator[None, Outcome, None]:
     source: dict[str, Any] = {}
     with guarded("lightgbm"):
         if settings().datasets:
-            given = named(call)
+            given = call.named()
             source["data"] = _source(given.get("data"))
             source |= {part: describe(given[part]) for part in PARTS if given.get(part) is not None}
     outcome = yield

@@ -26,7 +26,7 @@ from autotrack.plugin import (
     settings,
 )
 from autotrack_lightgbm import data
-from autotrack_lightgbm.arguments import items, named
+from autotrack_lightgbm.arguments import items
 from autotrack_lightgbm.recording import Recording, now, recorded_in
 from autotrack_lightgbm.rounds import watch_booster, watch_folds
 
@@ -84,7 +84,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     estimator = call.args[0]
     given: dict[str, Any] = {}
     with guarded("lightgbm"):
-        given = named(call)
+        given = call.named()
     leaf = _begin(type(estimator).__name__, given.get("callbacks"))
     if leaf is None:
         return
@@ -118,7 +118,7 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
 def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     given: dict[str, Any] = {}
     with guarded("lightgbm"):
-        given = named(call)
+        given = call.named()
     leaf = _begin(name, given.get("callbacks"))
     if leaf is None:
         with recorded_in(None):  # a training inside another: its rounds are not that one's

@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-from autotrack.plugin import Call
-
-
-def named(call: Call) -> dict[str, Any]:
-    """The arguments of a call by the names of its parameters, defaults included.
-
-    Positions beyond what the signature allows are named too, since xgboost still takes keyword-only arguments so.
-    """
-    parameters = inspect.signature(call.function).parameters
-    defaults = {name: it.default for name, it in parameters.items() if it.default is not inspect.Parameter.empty}
-    return {**defaults, **dict(zip(parameters, call.args, strict=False)), **call.kwargs}
 
 
 def items(value: Any) -> list[Any]:

@@ -26,7 +26,7 @@ from autotrack.plugin import (
 )
 from autotrack.plugins import plugins
 from autotrack_xgboost import XGBOOST, data
-from autotrack_xgboost.arguments import items, named
+from autotrack_xgboost.arguments import items
 from autotrack_xgboost.hooks import observe_function
 from autotrack_xgboost.recording import History, Recording, length, now
 
@@ -118,7 +118,7 @@ class AutotrackCallback(TrainingCallback):
         if self._leaf is not None:  # a training before this one raised, and nobody watched it
             self._leaf.end(RuntimeError("the training did not come to its end"))
             self._leaf = self._recording = None
-        given = named(self._call) if self._call is not None else {}
+        given = self._call.named() if self._call is not None else {}
         called = "xgboost.cv" if hasattr(model, "cvfolds") else "xgboost.train"
         if self.run is not None:
             self._leaf = rejoin_leaf(self.run)

@@ -11,7 +11,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from autotrack.plugin import MOST_COLUMNS, Call, Outcome, describe, guarded, is_silent, mask_urls
-from autotrack_xgboost.arguments import named
 
 PARTS = ("label", "weight", "base_margin", "group", "qid", "label_lower_bound", "label_upper_bound")
 
@@ -24,7 +23,7 @@ def watch_dmatrix(call: Call) -> Generator[None, Outcome, None]:
         return
     source: dict[str, Any] = {}
     with guarded("xgboost"):
-        given = named(call)
+        given = call.named()
         source["data"] = describe_source(given.get("data"))
         for part in PARTS:
             if given.get(part) is not None:

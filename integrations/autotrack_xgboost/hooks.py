@@ -27,7 +27,7 @@ from autotrack.plugin import (
     settings,
 )
 from autotrack_xgboost import data
-from autotrack_xgboost.arguments import items, named
+from autotrack_xgboost.arguments import items
 from autotrack_xgboost.recording import Recording, now, recorded_in
 
 TRAIN_PARTS = ("y", "sample_weight", "base_margin", "group", "qid")
@@ -85,7 +85,7 @@ def watch_train(call: Call) -> Generator[None, Outcome, None]:
     if around is not None and not around.taken:
         around.taken = True
         with guarded("xgboost"):
-            around.call(named(call), options_only=True)
+            around.call(call.named(), options_only=True)
         yield
         return
     yield from _watch_call(call, "xgboost.train")
@@ -108,7 +108,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
             recording.params(estimator.get_params())
         with guarded("xgboost"):
             if settings().datasets:
-                _log_fit_data(leaf, named(call))
+                _log_fit_data(leaf, call.named())
         with recorded_in(recording):
             leaf.outcome = yield
         if leaf.outcome.error is None:
@@ -154,7 +154,7 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("xgboost"):
-            given = named(call)
+            given = call.named()
             recording.call(given)
         with guarded("xgboost"):
             recording.matrices(given)

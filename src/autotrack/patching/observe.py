@@ -30,6 +30,17 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    def named(self) -> dict[str, Any]:
+        """The arguments by the names of the function's parameters, defaults included.
+
+        Positions beyond what the signature allows are named too: a decorator may still take keyword-only arguments so.
+        """
+        from inspect import Parameter, signature
+
+        parameters = signature(self.function).parameters
+        defaults = {name: it.default for name, it in parameters.items() if it.default is not Parameter.empty}
+        return {**defaults, **dict(zip(parameters, self.args, strict=False)), **self.kwargs}
+
 
 class Outcome(NamedTuple):
     """How the original ended: its `result`, or the `error` that it raised."""
