@@ -1,31 +1,22 @@
 """Loops of deep-learning frameworks with autotrack off and on, and with the framework's own CSV logger beside it.
 
-Each ratio is of the fastest rounds, `with / off`, in one process: of time on the clock, and of the processor time
-of that process, which what else runs disturbs less. The first round is not counted, since it pays for imports.
-`with` is one tool at a time: autotrack at its defaults (its forwarder runs as it does for users); the framework's
-CSV logger, or a callback that does nothing where it has none; and with `--peers` MLflow's and W&B's own
-integrations, where they are installed (MLflow to SQLite, W&B offline).
+Each loop runs on one thread, so that what autotrack adds is not hidden by how two threads happen to be scheduled; see
+`turns.py` for what is printed. Where a framework has no CSV logger, the line beside is a callback or a tracker that does
+nothing; a loop of plain PyTorch writes the same rows with `csv`.
 
-    python benchmarks/deep_learning.py [--peers] [lightning] [keras] [transformers]
+    python benchmarks/deep_learning.py [--peers] [--rounds=5] [lightning] [keras] [transformers] [accelerate] [torch]
 """
 
 from __future__ import annotations
 
-import importlib.util
+import csv
 import os
 import sys
-import tempfile
-import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 5
-PEERS = {"MLflow": "mlflow", "W&B": "wandb"}
-
-Train = Callable[[str], Any]
-"""Trains once, recorded by the tool of that name."""
+from turns import PEERS, Train, measure
 
 
 def lightning(folder: Path) -> tuple[Train, list[str]]:
@@ -106,7 +97,7 @@ def keras(folder: Path) -> tuple[Train, list[str]]:
 
 
 def transformers(folder: Path) -> tuple[Train, list[str]]:
-    """150 steps of a small GPT-2 of random weights, a row each step; `CSVLogger` is a callback that does nothing."""
+    """150 steps of a small GPT-2 of random weights, a row each step."""
     import torch
     import transformers as product
 
@@ -133,7 +124,7 @@ def transformers(folder: Path) -> tuple[Train, list[str]]:
         )
         trainer = product.Trainer(product.GPT2LMHeadModel(config), arguments, train_dataset=rows)
         trainer.remove_callback(product.PrinterCallback)
-        if tool == "CSVLogger":
+        if tool == "no-op":
             trainer.add_callback(Nothing)
         trainer.train()
         if tool == "MLflow":
@@ -141,7 +132,7 @@ def transformers(folder: Path) -> tuple[Train, list[str]]:
 
             mlflow.end_run()
 
-    return train, ["CSVLogger", "MLflow", "W&B"]
+    return train, ["no-op", "MLflow", "W&B"]
 
 
 def _started(tool: str, folder: Path) -> Callable[[], Any]:
@@ -162,50 +153,89 @@ def _started(tool: str, folder: Path) -> Callable[[], Any]:
     return end
 
 
-def seconds(train: Train, tool: str) -> tuple[float, float]:
-    """How long one training takes with a tool: on the clock, and of processor time in all threads."""
+def accelerate(folder: Path) -> tuple[Train, list[str]]:
+    """400 steps of a small network, a row each step by `Accelerator.log`."""
+    import torch
+    from accelerate import Accelerator
+    from accelerate.tracking import GeneralTracker
+
+    class Nothing(GeneralTracker):  # type: ignore[misc]
+        name = "nothing"
+        requires_logging_directory = False
+        tracker = None
+
+        def store_init_configuration(self, values: Any) -> None:
+            pass
+
+        def log(self, values: Any, step: Any, **more: Any) -> None:
+            pass
+
+    def train(tool: str) -> None:
+        torch.manual_seed(0)
+        trackers = {"no-op": [Nothing()], "MLflow": ["mlflow"], "W&B": ["wandb"]}.get(tool)
+        accelerator = Accelerator(cpu=True, log_with=trackers, project_dir=str(folder))
+        accelerator.init_trackers("loops", config={"lr": 1e-3})
+        network, optimizer, batches = _network(torch)
+        network, optimizer, batches = accelerator.prepare(network, optimizer, batches)
+        for step, (features, target) in enumerate(batches):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(network(features), target)
+            accelerator.backward(loss)
+            optimizer.step()
+            accelerator.log({"loss": loss.item()}, step=step)
+        accelerator.end_training()
+
+    return train, ["no-op", "MLflow", "W&B"]
+
+
+def plain_torch(folder: Path) -> tuple[Train, list[str]]:
+    """400 steps of the same network in a loop of its own; its loss is logged each step."""
+    import torch
+
     import autotrack
 
-    (autotrack.enable if tool == "autotrack" else autotrack.disable)()
-    begun, used = time.perf_counter(), time.process_time()
-    train(tool)
-    return time.perf_counter() - begun, time.process_time() - used
+    def train(tool: str) -> None:
+        torch.manual_seed(0)
+        network, optimizer, batches = _network(torch)
+        run = autotrack.start_run("plain") if tool == "autotrack" else None
+        with open(folder / "plain.csv", "w", newline="") as file:
+            rows = csv.writer(file)
+            for step, (features, target) in enumerate(batches):
+                optimizer.zero_grad()
+                loss = torch.nn.functional.mse_loss(network(features), target)
+                loss.backward()
+                optimizer.step()
+                value = loss.item()
+                if run is not None:
+                    run.log_metrics({"loss": value}, step=step)
+                elif tool == "csv":
+                    rows.writerow([step, value])
+        if run is not None:
+            run.end()
+
+    return train, ["csv"]
+
+
+def _network(torch: Any) -> tuple[Any, Any, Any]:
+    network = torch.nn.Sequential(torch.nn.Linear(128, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, 1))
+    features = torch.randn(400 * 256, 128)
+    data = torch.utils.data.TensorDataset(features, features[:, :1])
+    return network, torch.optim.Adam(network.parameters()), torch.utils.data.DataLoader(data, 256)
 
 
 def main(arguments: list[str]) -> None:
     """Measure and print."""
-    warnings.simplefilter("ignore")
-    loops = {"lightning": lightning, "keras": keras, "transformers": transformers}
-    peers = [tool for tool, module in PEERS.items() if "--peers" in arguments and importlib.util.find_spec(module)]
-    wanted = [name for name in arguments if name in loops] or list(loops)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary)
-        os.environ.update(
-            AUTOTRACK_HOME=str(folder / "home"),
-            AUTOTRACK_QUIET="1",
-            MLFLOW_TRACKING_URI=f"sqlite:///{folder}/mlflow.db",
-            WANDB_MODE="offline",
-            WANDB_SILENT="true",
-            WANDB_DIR=temporary,
-        )
-        os.chdir(folder)
-        print(f"{'':14} {'off':>8} {'added':>12} {'with / off':>11} {'processor':>10}")
-        for name in wanted:
-            train, offered = loops[name](folder)
-            tools = ["autotrack", *(tool for tool in offered if tool not in PEERS or tool in peers)]
-            times: dict[str, list[tuple[float, float]]] = {tool: [] for tool in ["off", *tools]}
-            for number in range(ROUNDS + 1):
-                for tool, kept in times.items():
-                    took = seconds(train, tool)
-                    if number:
-                        kept.append(took)
-            off, used = (min(column) for column in zip(*times["off"], strict=True))
-            for tool in tools:
-                on, busy = (min(column) for column in zip(*times[tool], strict=True))
-                print(
-                    f"{name:14} {off:6.2f} s {(on - off) * 1e3:9.1f} ms {on / off:11.3f} {busy / used:10.3f}  {tool}",
-                    flush=True,
-                )
+    import torch
+
+    torch.set_num_threads(1)
+    loops = {
+        "lightning": lightning,
+        "keras": keras,
+        "transformers": transformers,
+        "accelerate": accelerate,
+        "torch": plain_torch,
+    }
+    measure(loops, arguments, {"torch": {"torch_loop": True}})
 
 
 if __name__ == "__main__":

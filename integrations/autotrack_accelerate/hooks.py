@@ -81,23 +81,21 @@ def watch_prepare(call: Call) -> Generator[None, Outcome, None]:
         recording.prepared()
 
 
-def watch_backward(call: Call) -> Generator[None, Outcome, None]:
+def watch_backward(call: Call) -> None:
     """The first backward pass begins the run that waits for it."""
     if waiting:
         recording = _recording_of(call.args[0])
         if recording is not None and recording in waiting:
             recording.open()
-    return
-    yield
 
 
-def watch_log(call: Call) -> Generator[None, Outcome, None]:
+def watch_log(call: Call) -> None:
     """Metrics of the script's own."""
     accelerator = call.args[0]
     if not accelerator.is_main_process:
         return
     recording = _recording_of(accelerator)
-    if _tracker(accelerator) is not None:  # it gets them itself
+    if accelerator.trackers and _tracker(accelerator) is not None:  # it gets them itself
         return
     if recording is None:
         if is_silent() and not _others():
@@ -105,8 +103,6 @@ def watch_log(call: Call) -> Generator[None, Outcome, None]:
         recording = _others() or _remember(accelerator, Recording(accelerator))
     given = named(call, "values", "step")
     recording.log(given["values"], given.get("step"))
-    return
-    yield
 
 
 def watch_save_state(call: Call) -> Generator[None, Outcome, None]:

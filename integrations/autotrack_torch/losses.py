@@ -44,7 +44,7 @@ class Losses:
         since.first = since.sum = since.scaled = None
         return first if closure else total
 
-    def watch_backward(self, call: Call) -> Generator[None, Outcome, None]:
+    def watch_backward(self, call: Call) -> None:
         """`Tensor.backward` of a loss: a single number without a gradient of its own."""
         if not self.wanted:
             return
@@ -59,8 +59,6 @@ class Losses:
                 since.first = since.sum = plain
             else:
                 since.sum = since.sum + plain.to(since.sum.device)
-        return
-        yield
 
     def watch_scale(self, call: Call) -> Generator[None, Outcome, None]:
         """`GradScaler.scale`: the backward pass begins at the scaled loss, and the plain one is what counts."""

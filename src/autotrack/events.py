@@ -69,7 +69,7 @@ class MetricsLogged(Event, frozen=True, array_like=True, tag=4):
     step: Step
     values: dict[str, float]
     not_to: tuple[str, ...] = ()
-    """As of the run's start, where another journal than that of the run's own process holds the point."""
+    """As of the run's start, where that cannot say it: the run is the user's own, or starts in another journal."""
 
 
 class TagsSet(Event, frozen=True, array_like=True, tag=5):
@@ -131,6 +131,23 @@ class WriterEnded(Event, frozen=True, array_like=True, tag=11):
     """The writing process closed its journal in order."""
 
 
+class ProvenanceLogged(Event, frozen=True, array_like=True, tag=12):
+    """What a run was made of, beside its data: `kind` is `code`, `environment`, `notebook` or `randomness`.
+
+    A record that comes again with keys of the one before replaces those. A value `{digest, bytes}` names a blob.
+    """
+
+    kind: str
+    record: dict[str, Any]
+
+
+class ConsoleLogged(Event, frozen=True, array_like=True, tag=13):
+    """Text that the run's process wrote to `stream`, which is `stdout` or `stderr`, in the order of writing."""
+
+    stream: str
+    text: str
+
+
 AnyEvent: TypeAlias = (
     WriterStarted
     | RunStarted
@@ -143,6 +160,8 @@ AnyEvent: TypeAlias = (
     | NoteLogged
     | RunEnded
     | WriterEnded
+    | ProvenanceLogged
+    | ConsoleLogged
 )
 
 encode = msgspec.msgpack.Encoder().encode

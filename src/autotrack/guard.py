@@ -26,6 +26,9 @@ quiet = False
 faults: Counter[str] = Counter()
 """Faults per part since the process began; `autotrack doctor` and the run's record read it."""
 
+off: set[str] = set()
+"""Parts that failed so often that they are not called any more; observed functions look here on every call."""
+
 _said: set[str] = set()
 
 
@@ -60,17 +63,14 @@ def report(part: str, error: BaseException) -> None:
         f"{part} could not record something ({kind}: {error}, at {where}); training is not affected",
     )
     if faults[part] == FAULTS_BEFORE_OFF:
+        off.add(part)
         warn_once(f"off:{part}", f"{part} failed {FAULTS_BEFORE_OFF} times and is switched off in this process")
-
-
-def is_off(part: str) -> bool:
-    """Whether `part` failed so often that it is not to be called again in this process."""
-    return faults[part] >= FAULTS_BEFORE_OFF
 
 
 def reset() -> None:
     """Forget counts and what was said; for a forked child and for tests."""
     faults.clear()
+    off.clear()
     _said.clear()
 
 

@@ -18,10 +18,12 @@ from autotrack import guard
 from autotrack.errors import UsageError
 from autotrack.events import (
     METRICS_TAG,
+    ConsoleLogged,
     DatasetLogged,
     Event,
     NoteLogged,
     ParamsLogged,
+    ProvenanceLogged,
     RunEnded,
     RunStarted,
     Status,
@@ -80,11 +82,15 @@ class Run:
         self.name = name
         self.project = project
         self.parent_id = parent
+        self.integration = integration
         self.status: Status = "running"
         self.when_ended: list[Callable[[], object]] = []
         """Called once when the run ends: the session forgets the run so, and closes its scope."""
+        self.when_described: list[Callable[[str, str, Mapping[str, Any]], object]] = []
+        """Called with the role, name and record of each dataset. What a `SystemExit` of theirs ends is the training."""
         self._sink = sink
-        self._owner = owner
+        self.owner = owner
+        """Whether this process started the run, and may end it."""
         self._names: dict[str, int] = {}
         self.append = self._first_append
         """Appends an encoded event to this process's journal: bound at the first use, and anew in a forked child."""
@@ -112,16 +118,19 @@ class Run:
         """The folder that blobs of this run go to; None where nothing is kept."""
         return self._sink().home
 
-    def log_metrics(self, metrics: Mapping[str, float], step: Step | float | Decimal | None = None) -> None:
+    def log_metrics(
+        self, metrics: Mapping[str, float], step: Step | float | Decimal | None = None, *, not_to: Sequence[str] = ()
+    ) -> None:
         """Record one point of each series in `metrics`, all at `step`.
 
         Values are floats, NaN and infinities included; numpy scalars and 0-d arrays are converted, and what is no
         number is left out with one warning. When this returns the points survive the death of the process.
+        `not_to` names backends that get these very points from somebody else, and must not get them twice.
         """
         try:
             # One sum tells that all are plain numbers: with text, None or a list it raises, and a numpy scalar, a
             # tensor or a decimal gives another type. Looking at each value would cost twice as much.
-            if type(step) is int and type(sum(metrics.values())) in _PLAIN:
+            if type(step) is int and type(sum(metrics.values())) in _PLAIN and not not_to:
                 if step > self._highest_step:
                     self._highest_step = step
                 self.append(encode((METRICS_TAG, self.id, _time_ns(), step, metrics)))
@@ -129,7 +138,7 @@ class Run:
         except Exception:  # the careful way says what it is
             pass
         with guard.guarded("log_metrics"):
-            self._log_metrics_carefully(metrics, step)
+            self._log_metrics_carefully(metrics, step, not_to)
 
     def log_metric(self, key: str, value: float, step: Step | float | Decimal | None = None) -> None:
         """Record one point of one series."""
@@ -155,7 +164,10 @@ class Run:
         with guard.guarded("log_dataset"):
             from autotrack.provenance.dataset import describe
 
-            self._append(DatasetLogged(self.id, _time_ns(), role, name, describe(data)))
+            record = describe(data)
+            self._append(DatasetLogged(self.id, _time_ns(), role, name, record))
+            for seen in self.when_described:
+                seen(role, name, record)
 
     def log_model(self, model: Any, name: str = "model", *, step: Step | None = None) -> None:
         """Keep the model's weights in a safe format. One that cannot be saved so is told once, with the reason."""
@@ -197,6 +209,19 @@ class Run:
 
             self.log_artifact(drawn(figure, name), name)
 
+    def log_provenance(self, kind: str, record: Mapping[str, Any]) -> None:
+        """Record what the run was made of: `kind` is `code`, `environment`, `notebook` or `randomness`.
+
+        A value `{digest, bytes}` in `record` names a blob. Keys that were recorded before are replaced.
+        """
+        with guard.guarded("log_provenance"):
+            self._append(ProvenanceLogged(self.id, _time_ns(), kind, dict(record)))
+
+    def log_console(self, stream: str, text: str) -> None:
+        """Record what was written to `stream`, which is `stdout` or `stderr`."""
+        with guard.guarded("log_console"):
+            self._append(ConsoleLogged(self.id, _time_ns(), stream, text))
+
     def note(self, what: str, why: str, count: int = 1) -> None:
         """Say in the record that something is missing from it, or was changed."""
         with guard.guarded("note"):
@@ -212,7 +237,7 @@ class Run:
             self.status = status
             while self.when_ended:
                 self.when_ended.pop()()
-            if self._owner:
+            if self.owner:
                 self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
 
     def reopen(self) -> None:
@@ -221,7 +246,7 @@ class Run:
             if self.status == "running":
                 return
             self.status = "running"
-            if self._owner:
+            if self.owner:
                 self._append(
                     RunStarted(self.id, _time_ns(), self.name, self.project, self.parent_id, resumed=True),
                     essential=True,
@@ -251,7 +276,7 @@ class Run:
     def _append(self, event: Event, *, essential: bool = False) -> None:
         self._sink().append_event(event, essential=essential)
 
-    def _log_metrics_carefully(self, metrics: Mapping[str, Any], step: Any) -> None:
+    def _log_metrics_carefully(self, metrics: Mapping[str, Any], step: Any, not_to: Sequence[str]) -> None:
         values: dict[str, float] = {}
         for key, value in metrics.items():
             name = key if type(key) is str else str(key)
@@ -265,12 +290,12 @@ class Run:
             return
         if step is None:
             for at, part in self._by_next_step(values).items():
-                self.append(encode((METRICS_TAG, self.id, _time_ns(), at, part)))
+                self.append(encode((METRICS_TAG, self.id, _time_ns(), at, part, not_to)))
             return
         exact = exact_step(step)
         if isinstance(exact, int) and exact > self._highest_step:
             self._highest_step = exact
-        self.append(encode((METRICS_TAG, self.id, _time_ns(), exact, values)))
+        self.append(encode((METRICS_TAG, self.id, _time_ns(), exact, values, not_to)))
 
     def _by_next_step(self, values: dict[str, float]) -> dict[int, dict[str, float]]:
         parts: dict[int, dict[str, float]] = {}

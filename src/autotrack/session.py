@@ -23,6 +23,7 @@ from autotrack.settings import Settings
 if TYPE_CHECKING:
     from autotrack.contracts import ModelFormat
     from autotrack.forward.start import Forwarder
+    from autotrack.provenance.witnesses import Witnesses
     from autotrack.run import Run, Sink
 
 
@@ -35,6 +36,7 @@ class Session:
         self._runs: dict[str, Run] = {}
         self._all_runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self._forwarder: Forwarder | None = None
+        self._witnesses: Witnesses | None = None
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._at_exit = False
@@ -53,7 +55,10 @@ class Session:
 
     def configure(self, **arguments: Any) -> Settings:
         """Read the settings anew; `arguments` win over the environment. Raises `UsageError` for bad ones."""
-        loaded = settings.load(job.inherited(), **arguments)
+        environ = job.inherited()
+        if settings.variable("reproduce") in environ:  # where a rerun goes is not for the script to say
+            arguments = {name: value for name, value in arguments.items() if name not in settings.DESTINATION}
+        loaded = settings.load(environ, **arguments)
         guard.quiet, guard.strict = loaded.quiet, loaded.strict
         self._settings = loaded
         return loaded
@@ -95,6 +100,8 @@ class Session:
         if params:
             run.log_params(params)
         self._keep_forwarding()
+        if run.owner and not silent:
+            self._have_witnessed(run)
         return run
 
     def open_automatic_run(
@@ -129,6 +136,7 @@ class Session:
         run.reopen()
         self._mind(run)
         self._keep_forwarding()
+        self._have_witnessed(run)
 
     def close(self) -> None:
         """End what is open, in order: this process is finishing."""
@@ -141,6 +149,8 @@ class Session:
             for run in list(self._runs.values()):
                 run.end(status_of(error), error)
             self._runs.clear()
+            if self._witnesses is not None:
+                self._witnesses.close()
             if self._sink is not None:
                 from autotrack.journal.writer import Writer
 
@@ -164,6 +174,8 @@ class Session:
             liveness.forget_held()
         for run in self._all_runs:
             run.unbind()
+        if self._witnesses is not None:
+            self._witnesses.forked()
         self._sink = self._forwarder = None
         self._runs.clear()
 
@@ -174,29 +186,25 @@ class Session:
         self._all_runs.add(run)
 
     def _open_journal(self) -> Sink:
-        from autotrack.journal.unwritable import Nowhere, Unwritable
-        from autotrack.journal.writer import Writer
+        from autotrack.journal.opening import open_journal
 
-        home = self.settings.resolved_home
-        sink: Sink
-        if self.settings.enabled is False:
-            self._sink = sink = Nowhere()
-            return sink
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            if not (home / ".gitignore").exists():
-                (home / ".gitignore").write_text("*\n")
-            sink = Writer(home / "journals", version=_version(), backends=self.settings.backends)
-            guard.warn_once("recording", f"recording to {home} (see: autotrack ls)")
-        except OSError as problem:
-            sink = Unwritable(problem)
-        self._sink = sink
-        if not self._at_exit:
+        self._sink = open_journal(self.settings, _version())
+        if not self._at_exit and self.settings.enabled is not False:
             import atexit
 
             atexit.register(self.close)
             self._at_exit = True
-        return sink
+        return self._sink
+
+    def _have_witnessed(self, run: Run) -> None:
+        """Let the witnesses of this process see a run that it owns, from here to its end."""
+        if self._witnesses is None:
+            from autotrack.provenance.witnesses import Witnesses
+
+            self._witnesses = Witnesses(self.settings)
+        witnesses = self._witnesses
+        witnesses.begun(run)
+        run.when_ended.append(lambda: witnesses.ending(run))
 
     def _keep_forwarding(self) -> None:
         """Have a forwarder for this journal, and another when that one has died."""

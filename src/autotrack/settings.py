@@ -19,6 +19,9 @@ from autotrack.errors import UsageError
 
 Origin: TypeAlias = Literal["argument", "environment", "default"]
 
+DESTINATION = ("home", "backends", "store_url", "project", "forwarder", "keep", "enabled")
+"""The settings that say whether and where runs are kept: of a rerun the environment alone says it."""
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -101,6 +104,11 @@ class Settings:
         "final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all"
     )
     datasets: bool = _setting(True, _flag, "whether datasets are described: on or off")
+    code: bool = _setting(True, _flag, "whether the source code of the first run is kept: on or off")
+    console: bool = _setting(True, _flag, "whether what is written to stdout and stderr is kept, within bounds: on or off")
+    environment: tuple[str, ...] = _setting(
+        (), _names, "environment variables to record beside the usual ones; a name may end in *"
+    )
     keep: str = _setting(
         "auto",
         _choice("auto", "all"),
@@ -129,6 +137,9 @@ class Settings:
     )
     run_id: str | None = _setting(None, _text, "the run that this process belongs to (handed to child processes)")
     parent_id: str | None = _setting(None, _text, "the run that new runs of this process are children of")
+    reproduce: Path | None = _setting(
+        None, _path, "what this process is held to, since it runs for autotrack reproduce (handed to it)"
+    )
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
 
     @property

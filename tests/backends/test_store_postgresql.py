@@ -206,6 +206,7 @@ def test_a_real_journal_is_read_back_as_it_was_written(place: Place, tmp_path: P
     assert set(record) == {
         "id", "name", "project", "status", "started_at", "ended_at", "parent_id", "integration", "params", "metrics",
         "tags", "datasets", "models", "artifacts", "environment", "code", "error", "notes", "params_history",
+        "notebook", "randomness",
     }  # fmt: skip
     assert (record["name"], record["project"], record["status"], record["integration"]) == (
         "baseline", "churn", "failed", "sklearn",
@@ -639,7 +640,51 @@ def test_ten_thousand_runs_are_listed_newest_first(place: Place) -> None:
     assert len(found) == 10_000 and found[0]["id"] == f"{9_999:08x}"
 
 
+def test_what_a_run_was_made_of_and_what_it_printed_are_read_back(place: Place, tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "journals", version="test", backends=("local",))
+    run = Run(lambda: writer, name="baseline", project="churn", environment={"python": "3"}, code={"script": "a.py"})
+    run.log_provenance("code", {"kind": "git", "changes": ["a.py"]})
+    run.log_provenance("code", {"changed_during_run": ["b.py"]})
+    run.log_provenance("environment", {"python": "3.11", "lock": {"digest": "ab", "bytes": 3}})
+    run.log_provenance("inputs", {"one": math.nan})
+    run.log_console("stdout", "epoch 1\n")
+    run.log_console("stderr", "a NUL: \0\n")
+    run.end()
+    writer.close()
+    journal_into(place, writer.folder)
+    journal_into(place, writer.folder)
+
+    with place.store() as store:
+        record, printed = store.run(run.id), store.console(run.id)
+    assert record["code"] == {
+        "script": "a.py", "kind": "git", "changes": ["a.py"], "changed_during_run": ["b.py"],
+    }  # fmt: skip
+    assert record["environment"] == {"python": "3.11", "lock": {"digest": "ab", "bytes": 3}}
+    assert math.isnan(record["inputs"]["one"]) and record["notebook"] == record["randomness"] == {}
+    assert [(one["stream"], one["text"]) for one in printed] == [("stdout", "epoch 1\n"), ("stderr", "a NUL: \u2400\n")]
+
+
 # The database itself
+
+
+def test_a_store_of_version_1_gets_the_tables_that_came_since(place: Place, tmp_path: Path) -> None:
+    put(place, [started()])
+    engine = open_engine(place.home, place.settings)
+    with writing(engine) as connection:
+        for table in (schema.provenance, schema.console):
+            table.drop(connection)
+        connection.execute(update(schema.meta).values(value="1"))
+    engine.dispose()
+
+    writer = Writer(tmp_path / "journals", version="test", backends=("local",))
+    run = Run(lambda: writer, name="later", project="churn")
+    run.log_provenance("code", {"kind": "git"})
+    run.log_console("stdout", "text")
+    writer.close()
+    journal_into(place, writer.folder)
+    with place.store() as store:
+        assert store.run(run.id)["code"] == {"kind": "git"} and store.console(run.id)[0]["text"] == "text"
+        assert len(store.runs()) == 2
 
 
 def test_a_store_of_a_newer_version_is_refused_with_what_to_do(place: Place) -> None:

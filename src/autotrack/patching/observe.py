@@ -42,6 +42,14 @@ class Call(NamedTuple):
         return {**defaults, **dict(zip(parameters, self.args, strict=False)), **self.kwargs}
 
 
+def elements(argument: Any) -> list[Any]:
+    """The elements of an argument that is a list, tuple or set, and of any other none.
+
+    Another iterable could be read only once, and that is for the product to do.
+    """
+    return list(argument) if isinstance(argument, list | tuple | set | frozenset) else []
+
+
 class Outcome(NamedTuple):
     """How the original ended: its `result`, or the `error` that it raised."""
 
@@ -49,7 +57,9 @@ class Outcome(NamedTuple):
     error: BaseException | None
 
 
-Observer: TypeAlias = Callable[[Call], Generator[None, Outcome, None]]
+Observer: TypeAlias = Callable[[Call], Generator[None, Outcome, None] | None]
+"""Looks at a call: a generator looks at it before, is sent the outcome at its `yield`, and ends; a plain function,
+which costs less, looks at it before only."""
 
 
 class Patch:
@@ -87,7 +97,7 @@ class Patch:
         # A plain function, so that it pickles by reference and its signature, name and doc are the original's.
         @functools.wraps(original)
         def observed(*args: Any, **kwargs: Any) -> Any:
-            if not self.on or guard.is_off(self.part):
+            if not self.on or self.part in guard.off:
                 return original(*args, **kwargs)
             watching = begin(self._observer, Call(original, args, dict(kwargs)), self.part)
             try:
@@ -191,7 +201,7 @@ class ContextPatch:
         @functools.wraps(original)
         def observed(*args: Any, **kwargs: Any) -> Any:
             manager = original(*args, **kwargs)
-            if not self.on or guard.is_off(part):
+            if not self.on or part in guard.off:
                 return manager
             return _ObservedBlock(manager, part, observer, Call(original, args, kwargs))
 
@@ -231,6 +241,8 @@ def begin(observer: Observer, call: Call, part: str) -> Generator[None, Outcome,
     """Run an observer up to its `yield`; None where it does not want to see the outcome, or failed."""
     try:
         watching = observer(call)
+        if watching is None:
+            return None
         next(watching)
     except StopIteration:
         return None

@@ -17,11 +17,13 @@ import numpy as np
 
 from autotrack.events import (
     ArtifactLogged,
+    ConsoleLogged,
     DatasetLogged,
     MetricsLogged,
     ModelLogged,
     NoteLogged,
     ParamsLogged,
+    ProvenanceLogged,
     Record,
     RunEnded,
     RunStarted,
@@ -61,6 +63,9 @@ class Gathered:
     models: list[Row] = field(default_factory=list)
     artifacts: dict[tuple[str, str, str], Row] = field(default_factory=dict)
     notes: list[Row] = field(default_factory=list)
+    provenance: dict[tuple[str, str, str], Row] = field(default_factory=dict)
+    console: list[Row] = field(default_factory=list)
+    links: dict[tuple[str, str, str], Row] = field(default_factory=dict)
     points: dict[tuple[str, str], Points] = field(default_factory=dict)
     _groups: dict[tuple[str, tuple[str, ...]], _Group] = field(default_factory=dict)
 
@@ -82,6 +87,11 @@ class Gathered:
         why = f"kept as {short}, since a name has at most {LONGEST_NAME} characters; the whole of it is: {text}"
         self.notes.append({"run_id": run, "what": "long names", "count": 1, "why": why, "time": time})
         return short
+
+    def link(self, run: str, relation: str, identity: str, time: int) -> None:
+        """The run has to do with something that other runs may have to do with too."""
+        name = self.name(identity, run, time)
+        self.links[run, relation, name] = {"run_id": run, "relation": relation, "identity": name}
 
 
 def gather(records: Iterable[Record]) -> Gathered:
@@ -145,6 +155,8 @@ def _interleaved(pieces: list[tuple[list[int], Points]]) -> Points:
 
 def _lifecycle(found: Gathered, run: str, event: RunStarted | RunEnded) -> None:
     found.lifecycle.setdefault(run, []).append(event)
+    if isinstance(event, RunStarted) and event.resumed:
+        found.link(run, "resumed", str(event.time), event.time)
 
 
 def _params(found: Gathered, run: str, event: ParamsLogged) -> None:
@@ -168,6 +180,8 @@ def _dataset(found: Gathered, run: str, event: DatasetLogged) -> None:
         (run, role, name, digest),
         {"run_id": run, "role": role, "name": name, "digest": digest, "record": record, "time": event.time},
     )
+    if isinstance(event.record.get("value"), str):
+        found.link(run, "dataset", event.record["value"], event.time)
 
 
 def _model(found: Gathered, run: str, event: ModelLogged) -> None:
@@ -207,6 +221,27 @@ def _note(found: Gathered, run: str, event: NoteLogged) -> None:
     found.notes.append({"run_id": run, "what": what, "count": event.count, "why": why, "time": event.time})
 
 
+def _provenance(found: Gathered, run: str, event: ProvenanceLogged) -> None:
+    kind = found.name(event.kind, run, event.time)
+    for key, value in event.record.items():
+        name = found.name(key, run, event.time)
+        told = {"run_id": run, "kind": kind, "key": name, "value": as_json(value), "time": event.time}
+        found.provenance[run, kind, name] = told
+        if kind in ("inputs", "outputs"):
+            found.link(run, kind, key, event.time)
+            if isinstance(value, dict) and isinstance(value.get("run"), str):
+                found.link(run, kind, f"run:{value['run']}", event.time)
+        elif kind == "reproduces" and key == "run":
+            found.link(run, kind, f"run:{value}", event.time)
+
+
+def _console(found: Gathered, run: str, event: ConsoleLogged) -> None:
+    text = found.text(event.text, run, event.time)
+    found.console.append(
+        {"run_id": run, "stream": found.name(event.stream, run, event.time), "text": text, "time": event.time}
+    )
+
+
 _encode: Final = json.JSONEncoder(default=str, separators=(",", ":")).encode
 _HANDLERS: Final[dict[type, Callable[[Gathered, str, Any], None]]] = {
     RunStarted: _lifecycle,
@@ -217,4 +252,6 @@ _HANDLERS: Final[dict[type, Callable[[Gathered, str, Any], None]]] = {
     ModelLogged: _model,
     ArtifactLogged: _artifact,
     NoteLogged: _note,
+    ProvenanceLogged: _provenance,
+    ConsoleLogged: _console,
 }

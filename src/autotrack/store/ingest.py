@@ -90,6 +90,9 @@ def _write(connection: Connection, writer: str, found: Gathered) -> None:
     schema.upsert(connection, schema.artifacts, list(found.artifacts.values()))
     schema.add(connection, schema.models, found.models)
     schema.add(connection, schema.notes, found.notes)
+    schema.upsert(connection, schema.provenance, list(found.provenance.values()))
+    schema.add(connection, schema.console, found.console)
+    schema.upsert(connection, schema.links, list(found.links.values()), replace=False)
     append_points(connection, found.points)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from autotrack.store.links import Neighbourhood
     from autotrack.store.series import Points
 
 
@@ -93,6 +94,22 @@ class Store:
         with self._reading() as connection:
             wanted = schema.series.c.run_id == _resolved(connection, ref)
             return sorted(connection.execute(select(schema.series.c.key).where(wanted)).scalars())
+
+    def console(self, ref: str) -> list[Record]:
+        """What the run's process wrote, in its order: `{stream, text, time}`. Raises `RunNotFound`."""
+        with self._reading() as connection:
+            table = schema.console
+            wanted = select(table).where(table.c.run_id == _resolved(connection, ref)).order_by(table.c.id)
+            return [
+                {"stream": row.stream, "text": row.text, "time": iso(row.time)} for row in connection.execute(wanted)
+            ]
+
+    def neighbourhood(self, ids: Sequence[str], most: int = 100) -> Neighbourhood:
+        """What is one step away from these runs, by id: what they used, made and are parts of, and who shares it."""
+        from autotrack.store.links import neighbourhood
+
+        with self._reading() as connection:
+            return neighbourhood(connection, ids, most)
 
     def points(self, ref: str, key: str) -> Points:
         """The points of one series with exact steps, by step, then by arrival. Raises `RunNotFound`, `StoreError`."""

@@ -88,6 +88,8 @@ def records(connection: Connection, ids: list[str]) -> dict[str, Record]:
                 "artifacts": [],
                 "environment": {},
                 "code": {},
+                "notebook": {},
+                "randomness": {},
                 "error": None,
                 "notes": [],
                 "params_history": {},
@@ -113,6 +115,8 @@ def records(connection: Connection, ids: list[str]) -> dict[str, Record]:
         for row in _of(connection, schema.artifacts, some, "time", "id"):
             told = {"name": row.name, "digest": row.digest, "bytes": row.bytes}
             found[row.run_id]["artifacts"].append(told)
+        for row in _of(connection, schema.provenance, some, "key"):
+            found[row.run_id].setdefault(row.kind, {})[row.key] = json.loads(row.value)
         for row in _of(connection, schema.notes, some, "id"):
             _add_note(found[row.run_id]["notes"], row)
     return found

@@ -32,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from autotrack.errors import StoreError
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the tables below. A store of a higher one is refused; of a lower one, brought up to date."""
 
 _CREATION_LOCK: Final = 0x6175746F74726163
@@ -192,6 +192,37 @@ notes = Table(
     Index("notes_by_run", "run_id"),
 )
 
+provenance = Table(
+    "provenance",
+    tables,
+    Column("run_id", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+console = Table(
+    "console",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("run_id", String, nullable=False),
+    Column("stream", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("console_by_run", "run_id"),
+)
+
+links = Table(
+    "links",
+    tables,
+    Column("run_id", String, primary_key=True),
+    Column("relation", String, primary_key=True),
+    Column("identity", String, primary_key=True),
+    Index("links_by_identity", "identity"),
+)
+"""What runs were made from, by identity, so that it is found from either end; `autotrack.store.links` reads it."""
+
 cursors = Table(
     "cursors",
     tables,
@@ -208,9 +239,9 @@ def create(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
     version = stored_version(connection)
-    if version is None:
-        tables.create_all(connection)
-        upsert(connection, meta, [{"key": "schema", "value": str(SCHEMA)}], replace=False)
+    if version is None or version < SCHEMA:
+        tables.create_all(connection)  # of an older store, what has come since: no table has changed yet
+        upsert(connection, meta, [{"key": "schema", "value": str(SCHEMA)}])
 
 
 def stored_version(connection: Connection) -> int | None:
