@@ -1,7 +1,7 @@
 """Loops of deep-learning frameworks with autotrack off and on, and with the framework's own CSV logger beside it.
 
 Each loop runs on one thread, so that what autotrack adds is not hidden by how two threads happen to be scheduled; see
-`turns.py` for what is printed. Where a framework has no CSV logger, the line beside is a callback or a tracker that does
+`turns.py` for what is printed. Where a framework has no CSV logger, the line beside is a callback or tracker that does
 nothing; a loop of plain PyTorch writes the same rows with `csv`.
 
     python benchmarks/deep_learning.py [--peers] [--rounds=5] [lightning] [keras] [transformers] [accelerate] [torch]

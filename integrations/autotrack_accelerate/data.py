@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autotrack.plugin import describe, describe_with, guarded
+from autotrack.plugin import describe, describe_with, guarded, register_reader
 
 CHANGING = ("last_epoch", "best", "num_bad_epochs", "cooldown_counter", "T_cur", "verbose", "base_lrs")
 """Attributes of schedulers that steps change, or that say what is said elsewhere."""
@@ -14,18 +14,19 @@ def register() -> None:
     """Let `run.log_dataset` know what accelerate puts around loaders and around streams."""
     describe_with("accelerate.data_loader.DataLoaderAdapter", loader)
     describe_with("accelerate.data_loader.IterableDatasetShard", shard)
+    register_reader("accelerate.data_loader.DataLoaderAdapter", lambda loader: loader.base_dataloader)
 
 
 def loader(loader: Any) -> dict[str, Any]:
     """A prepared loader: the one inside."""
-    record = describe(loader.base_dataloader)
+    record = describe(loader.base_dataloader, identify=False)
     record.pop("kind", None)
     return record
 
 
 def shard(dataset: Any) -> dict[str, Any]:
     """The part of a stream that this process reads: the stream."""
-    return {"parts": {"of": describe(dataset.dataset)}}
+    return {"parts": {"of": describe(dataset.dataset, identify=False)}}
 
 
 def params(accelerator: Any) -> dict[str, Any]:

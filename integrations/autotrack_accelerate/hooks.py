@@ -62,6 +62,8 @@ def watch_init_trackers(call: Call) -> Generator[None, Outcome, None]:
         recording.project = str(given["project_name"])
     recording.configure(given.get("config"))
     recording.wait()
+    if recording in waiting:
+        recording.expect()
     outcome = yield
     tracker = _tracker(accelerator)
     if tracker is not None:
@@ -74,11 +76,15 @@ def watch_prepare(call: Call) -> Generator[None, Outcome, None]:
     """What is prepared while the run goes on is added to it."""
     accelerator = call.args[0]
     recording = _recordings.get(accelerator)
-    if recording is None or not recording.is_open:
+    if recording is None:
         return
     outcome = yield
-    if outcome.error is None:
+    if outcome.error is not None:
+        return
+    if recording.is_open:
         recording.prepared()
+    elif recording in waiting:
+        recording.expect()
 
 
 def watch_backward(call: Call) -> None:

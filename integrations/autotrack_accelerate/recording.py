@@ -10,10 +10,20 @@ import atexit
 import os
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import begin_leaf, current, guarded, is_silent, rejoin_leaf, run_of, settings
+from autotrack.plugin import (
+    begin_leaf,
+    current,
+    expect_stream,
+    follow_stream,
+    guarded,
+    is_silent,
+    rejoin_leaf,
+    run_of,
+    settings,
+)
 from autotrack_accelerate import data
 from autotrack_accelerate.naming import fed
 
@@ -43,9 +53,11 @@ class Recording:
         self.step: Any = None
         self._leaf: Leaf | None = None
         self._joined = False
+        self._not_to: Sequence[str] = ()
         self._pid = os.getpid()
         self._told: dict[str, Any] = {}
         self._loaders: list[weakref.ref[Any]] = []
+        self._expected: list[weakref.ref[Any]] = []
 
     @property
     def is_open(self) -> bool:
@@ -75,7 +87,7 @@ class Recording:
             return None
         waiting.discard(self)
         run = self.run = leaf.run
-        self._leaf = leaf
+        self._leaf, self._not_to = leaf, leaf.not_to
         run.when_ended.append(self._ended)
         if self.tags:
             run.set_tags(self.tags)
@@ -91,12 +103,12 @@ class Recording:
         if step is not None:
             self.step = step
         if run.status == "running":
-            run.log_metrics(flat(values), step)
+            run.log_metrics(flat(values), step, not_to=self._not_to)
             return
         again = rejoin_leaf(run, reopen=True)  # after `end_training`
         if again is not None:
             with again:
-                run.log_metrics(flat(values), step)
+                run.log_metrics(flat(values), step, not_to=self._not_to)
 
     def prepared(self) -> None:
         """Record what the accelerator has prepared since it was last looked at."""
@@ -114,6 +126,17 @@ class Recording:
             if not any(one() is loader for one in self._loaders):
                 self._loaders.append(weakref.ref(loader))
                 run.log_dataset(loader, role=role, name=name)
+                follow_stream(run, loader, role=role, name=name)
+
+    def expect(self) -> None:
+        """A script reads from its loaders before the backward pass that begins the run: that is not to be lost."""
+        accelerator = self.accelerator()
+        if accelerator is None or not settings().datasets:
+            return
+        for _, _, loader in data.datasets(accelerator):
+            if not any(one() is loader for one in self._expected):
+                self._expected.append(weakref.ref(loader))
+                expect_stream(loader)
 
     def keep_models(self, step: Any = None) -> None:
         """Keep the weights of what the accelerator has prepared."""
@@ -137,21 +160,22 @@ class Recording:
         leaf.end(error)
 
     def _begin(self) -> Leaf | None:
+        accelerator, backends = self.accelerator(), settings().backends
+        reported = [name for name in (fed(accelerator) if accelerator is not None else ()) if name in backends]
         if self.given is not None:
-            return rejoin_leaf(self.given)
-        accelerator = self.accelerator()
+            return rejoin_leaf(self.given, not_to=reported)
         for optimizer in getattr(accelerator, "_optimizers", ()):
             run = run_of(data.unwrapped_optimizer(optimizer))
             if run is not None and run.status == "running" and current() is None:
-                return rejoin_leaf(run)  # its steps have been recorded from the first one on
-        backends = settings().backends
+                # Its steps have been recorded from the first one on.
+                return rejoin_leaf(run, not_to=reported)
         return begin_leaf(
             "accelerate",
             name=self.name or "",  # after the script
             explicit=self.explicit,
             continues=self.continues,
             project=None if settings().project else self.project,
-            not_to=[name for name in (fed(accelerator) if accelerator is not None else ()) if name in backends],
+            not_to=reported,
         )
 
     def _ended(self) -> None:

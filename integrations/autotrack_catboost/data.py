@@ -1,6 +1,7 @@
-"""What a Pool was made from: described when it is made, since a Pool keeps no source.
+"""What a Pool was made from: fingerprinted when it is made, since a Pool keeps no source.
 
-The source enters and is neither kept nor read through; its description is kept for as long as the Pool lives.
+The source enters and is not kept; its description is, for as long as the Pool lives. Its parts have the names that
+`fit` gives them, so that equal data have equal fingerprints.
 """
 
 from __future__ import annotations
@@ -8,9 +9,23 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import MOST_COLUMNS, Call, Outcome, describe, guarded, is_silent, mask_urls, settings
+from autotrack.plugin import (
+    MOST_COLUMNS,
+    Call,
+    Outcome,
+    Told,
+    describe_with,
+    guarded,
+    is_silent,
+    mask_urls,
+    rank,
+    register_reader,
+    settings,
+    tell,
+)
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -19,33 +34,43 @@ POOL_PARTS = (
     "label", "weight", "group_id", "group_weight", "subgroup_id", "pairs", "pairs_weight", "graph", "baseline",
     "timestamp",
 )  # fmt: skip
+NAMES = {"label": "y", "weight": "sample_weight"}
+"""What a Pool calls parts that have another name in `fit`."""
 FIT_PARTS = (
     "y", "sample_weight", "group_id", "group_weight", "subgroup_id", "pairs", "pairs_weight", "graph", "baseline",
 )  # fmt: skip
 
-_sources: dict[int, tuple[weakref.ref[Any], dict[str, Any]]] = {}
+_sources: dict[int, tuple[weakref.ref[Any], Told]] = {}
 """By identity: a Pool has no hash."""
+
+
+def register() -> None:
+    """Let `run.log_dataset` know a Pool."""
+    describe_with("catboost.core.Pool", describe_pool)
+    register_reader("catboost.core.Pool", read_pool)
 
 
 def watch_pool(call: Call) -> Generator[None, Outcome, None]:
     """Describe what a `Pool` is being made from."""
-    if is_silent():  # part of a training whose data is already known, such as the Pools that `fit` makes
-        return
-    source: dict[str, Any] = {}
+    if is_silent() or rank() > 0 or not settings().datasets:
+        return  # silent: part of a training whose data is already known, such as the Pools that `fit` makes
+    source: Told | None = None
     with guarded("catboost"):
-        if settings().datasets:
-            given = call.named()
-            if given.get("data") is not None:  # else it is a slice, filled by catboost itself
-                source["data"] = _source(given["data"])
-            source |= {part: _source(given[part]) for part in POOL_PARTS if given.get(part) is not None}
+        given = call.named()
+        if given.get("data") is not None:  # else it is a slice, filled by catboost itself
+            beside = {NAMES.get(part, part): _file_or(given.get(part)) for part in POOL_PARTS}
+            source = tell({"X": _file_or(given["data"]), **beside})
     outcome = yield
-    if outcome.error is None and source:
+    if outcome.error is None and source is not None:
         _remember(call.args[0], source)
 
 
 def describe_pool(pool: Any) -> dict[str, Any]:
     """The record of a Pool: its size, its features, and its source where it was seen."""
-    record: dict[str, Any] = {"n_rows": int(pool.num_row()), "n_columns": int(pool.num_col())}
+    source = _source_of(pool)
+    record: dict[str, Any] = {} if source is None else source.described()
+    record.pop("kind", None)
+    record |= {"n_rows": int(pool.num_row()), "n_columns": int(pool.num_col())}
     names = pool.get_feature_names()
     if any(name not in ("", str(index)) for index, name in enumerate(names or ())):
         categorical = set(pool.get_cat_feature_indices())
@@ -53,10 +78,13 @@ def describe_pool(pool: Any) -> dict[str, Any]:
             {"name": str(name), "dtype": "categorical" if index in categorical else "numeric"}
             for index, name in enumerate(names[:MOST_COLUMNS])
         ]
-    found = _sources.get(id(pool))
-    if found is not None and found[0]() is pool:
-        record["parts"] = found[1]
     return record
+
+
+def read_pool(pool: Any) -> Any:
+    """The fingerprint of what a Pool was made from, where that was seen."""
+    source = _source_of(pool)
+    return None if source is None else source.data
 
 
 def log_datasets(run: Run, given: Mapping[str, Any]) -> None:
@@ -80,27 +108,20 @@ def log_pool(run: Run, pool: Any) -> None:
         run.log_dataset(pool, role="train", name="train")
 
 
-class File:
-    """The path of a file that catboost reads, apart from any other text."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = mask_urls(os.fspath(path))
-
-
-def describe_file(file: File) -> dict[str, Any]:
-    """The record of a file that catboost reads."""
-    return {"kind": "file", "path": file.path}
-
-
 def _file_or(data: Any) -> Any:
-    return File(data) if isinstance(data, str | os.PathLike) else data
+    """`data`, or where it is the path of a file that catboost reads, what is known of that."""
+    if isinstance(data, str | os.PathLike):
+        path = os.fspath(data)
+        return Told({"kind": "file", "path": mask_urls(path)}, Path(path.rpartition("://")[2]))
+    return data
 
 
-def _source(data: Any) -> dict[str, Any]:
-    return describe_file(File(data)) if isinstance(data, str | os.PathLike) else describe(data)
+def _source_of(pool: Any) -> Told | None:
+    found = _sources.get(id(pool))
+    return found[1] if found is not None and found[0]() is pool else None
 
 
-def _remember(pool: Any, source: dict[str, Any]) -> None:
+def _remember(pool: Any, source: Told) -> None:
     key = id(pool)
 
     def forget(gone: weakref.ref[Any]) -> None:

@@ -17,14 +17,14 @@ from autotrack.plugin import (
     Leaf,
     Outcome,
     begin_leaf,
-    describe_with,
+    builds_on,
+    elements,
     guarded,
     is_silent,
     rejoin_leaf,
     settings,
 )
-from autotrack_catboost import data
-from autotrack_catboost.arguments import items
+from autotrack_catboost import data, loading
 from autotrack_catboost.recording import CV_OPTIONS, FIT_OPTIONS, SEARCH_OPTIONS, Recording, now, recorded_in
 
 MODELS = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker")
@@ -36,8 +36,8 @@ def install(installation: Installation) -> None:
     import catboost
     from catboost import core
 
-    describe_with("catboost.core.Pool", data.describe_pool)
-    describe_with("autotrack_catboost.data.File", data.describe_file)
+    loading.install(installation)
+    data.register()
     for name, observer in (("train", watch_train), ("cv", watch_cv), ("sample_gaussian_process", watch_sampling)):
         if hasattr(core, name):
             # Under another tool's wrapper, if there is one.
@@ -82,6 +82,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         with guarded("catboost"):
             recording.params(model.get_params())
             recording.options(given, FIT_OPTIONS)
+            builds_on(leaf.run, given.get("init_model"), "init_model")
         with guarded("catboost"):
             if settings().datasets:
                 data.log_datasets(leaf.run, given)
@@ -182,7 +183,7 @@ def _begin(name: str, callbacks: Any) -> Leaf | None:
     """Begin to record, with the name or in the run that an explicit callback asks for."""
     if is_silent():
         return None
-    for callback in items(callbacks):
+    for callback in elements(callbacks):
         if getattr(callback, "autotrack", False):
             if callback.run is not None:
                 return rejoin_leaf(callback.run)

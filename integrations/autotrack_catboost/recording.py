@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import guarded, plain, settings, trained
+from autotrack.plugin import Ongoing, guarded, plain, settings, trained
 from autotrack_catboost import model as models
 from autotrack_catboost import series
 
@@ -164,19 +162,5 @@ class Recording:
             self.run.log_model(models.up_to(model, needed), "best", step=needed - 1)
 
 
-_now: ContextVar[Recording | None] = ContextVar("autotrack_catboost_recording", default=None)
-
-
-def now() -> Recording | None:
-    """What is being recorded in this thread or task."""
-    return _now.get()
-
-
-@contextmanager
-def recorded_in(recording: Recording | None) -> Iterator[None]:
-    """The iterations inside belong to `recording`; with None, to nothing."""
-    token = _now.set(recording)
-    try:
-        yield
-    finally:
-        _now.reset(token)
+_ongoing: Ongoing[Recording] = Ongoing("catboost")
+now, recorded_in = _ongoing.now, _ongoing.recorded_in

@@ -15,8 +15,8 @@ What a run holds:
   the epoch as the step. `AUTOTRACK_BATCH_METRICS=n` adds `batch/loss` of every n-th step, counted over all epochs.
   `evaluate` adds `test/loss`. `EarlyStopping` adds `early_stopping/best`, `early_stopping/best_epoch` and
   `early_stopping/stopped_epoch`, `ModelCheckpoint` adds `model_checkpoint/best`;
-* **datasets**: what was passed to `fit` and `evaluate`, in the roles `train`, `validation` and `test`; arrays, frames,
-  `tf.data`, `PyDataset`, `DataLoader` and generators, of which nothing is consumed;
+* **datasets**: what was passed to `fit` and `evaluate`, in the roles `train`, `validation` and `test`: arrays, frames
+  and `tf.data` with their fingerprint; `PyDataset`, `DataLoader` and generators as they pass, nothing is consumed;
 * **the model** as `.keras`, with its optimizer's state: `run.load_model()` and `keras.saving.load_model` read it.
   `AUTOTRACK_MODELS=best` keeps the best file of a `ModelCheckpoint(save_best_only=True)` instead, `all` each file that
   it writes and the final model, `off` none;

@@ -1,30 +1,29 @@
 """What a model was trained, validated or tested with, without taking a single element of it.
 
-Arrays in nested lists and mappings become named parts; pipelines and generators are described by what they say of
-themselves.
+Arrays in nested lists and mappings become named parts, which are fingerprinted, as are the arrays that a pipeline of
+`tf.data` begins with; what comes batch by batch is described by what it says of itself, and hashed as it passes
+(`streams`).
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import describe, describe_with
+from autotrack.plugin import Told, describe, describe_with, follow_stream, register_reader
+from autotrack_keras import streams
 
 if TYPE_CHECKING:
     from autotrack.run import Run
 
 TENSORFLOW = "tensorflow.python."
-
-
-@dataclass(frozen=True)
-class Split:
-    """The part that `validation_split` takes from the end of the training data."""
-
-    fraction: float
-    n_rows: int | None
+ORDERING = (
+    "CacheDataset", "_BatchDataset", "_OptionsDataset", "_ParallelBatchDataset", "_PrefetchDataset", "_RepeatDataset",
+    "_ShuffleDataset",
+)  # fmt: skip
+"""What a pipeline may do with its elements without changing any."""
 
 
 def register() -> None:
@@ -34,28 +33,43 @@ def register() -> None:
     describe_with(TENSORFLOW + "distribute.input_lib.DistributedDataset", describe_tf_dataset)
     describe_with(TENSORFLOW + "ops.ragged.ragged_tensor.RaggedTensor", describe_uneven)
     describe_with(TENSORFLOW + "framework.sparse_tensor.SparseTensor", describe_uneven)
-    describe_with("autotrack_keras.data.Split", describe_split)
+    register_reader(TENSORFLOW + "data.ops.dataset_ops.DatasetV2", read_tf_dataset)
+    streams.register()
 
 
 def log_fit(run: Run, given: Mapping[str, Any]) -> None:
     """Record the data of a `fit`."""
-    x = given.get("x")
-    log(run, "train", "train", x, given.get("y"), given.get("sample_weight"))
+    train = given.get("x"), given.get("y"), given.get("sample_weight")
     validation, fraction = given.get("validation_data"), given.get("validation_split")
+    if validation is None and fraction:
+        log_split(run, train, float(fraction))
+        return
+    log(run, "train", "train", *train, steps=given.get("steps_per_epoch"))
     if validation is not None:
-        if isinstance(validation, list | tuple) and 1 <= len(validation) <= 3:
-            log(run, "validation", "validation", *validation)
-        else:
-            log(run, "validation", "validation", validation)
-    elif fraction:
-        rows = describe(named_parts(x)).get("n_rows")
-        taken = rows - math.floor(rows * (1.0 - fraction)) if isinstance(rows, int) else None
-        run.log_dataset(Split(float(fraction), taken), role="validation", name="validation")
+        parts = validation if isinstance(validation, list | tuple) and 1 <= len(validation) <= 3 else (validation,)
+        log(run, "validation", "validation", *parts, steps=given.get("validation_steps"))
 
 
-def log(run: Run, role: str, name: str, x: Any, y: Any = None, sample_weight: Any = None) -> None:
-    """Record data in one role."""
+def log(run: Run, role: str, name: str, x: Any, y: Any = None, sample_weight: Any = None, *, steps: Any = None) -> None:
+    """Record data in one role, of which `steps` batches are an epoch if that was said."""
     run.log_dataset(whole(x, y, sample_weight), role=role, name=name)
+    if y is None and follow_stream(run, x, role=role, name=name):
+        streams.limit(x, steps)
+
+
+def log_split(run: Run, train: tuple[Any, Any, Any], fraction: float) -> None:
+    """Record the two parts that Keras makes of the training data: the last `fraction` of the rows is held out."""
+    rows = _rows(train[0])
+    if rows is None:
+        log(run, "train", "train", *train)
+        return
+    at = math.floor(rows * (1.0 - fraction))
+    for role, begin, end in (("train", 0, at), ("validation", at, rows)):
+        data = whole(*(_stretch(part, begin, end) for part in train))
+        record = {**describe(data, identify=False), "validation_split": fraction, "n_rows": end - begin}
+        if role == "validation":
+            record |= {"kind": "validation_split", "of": "train"}
+        run.log_dataset(Told(record, data), role=role, name=role)
 
 
 def whole(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -120,9 +134,40 @@ def describe_uneven(tensor: Any) -> dict[str, Any]:
     return {"shape": shape, "n_rows": shape[0] if shape else 1, "dtype": tensor.dtype.name}
 
 
-def describe_split(split: Split) -> dict[str, Any]:
-    """The rows that Keras takes from the end of the training data."""
-    return {"kind": "validation_split", "of": "train", "fraction": split.fraction, "n_rows": split.n_rows}
+def read_tf_dataset(dataset: Any) -> Any:
+    """The arrays that a pipeline begins with, if nothing but order and batches comes after them; else None."""
+    while type(dataset).__name__ in ORDERING:
+        dataset = dataset._input_dataset
+    tensors = getattr(dataset, "_tensors", ())
+    if type(dataset).__name__ != "_TensorSliceDataset" or not all(hasattr(it, "numpy") for it in tensors):
+        return None
+    nest = sys.modules["tensorflow"].nest
+    arrays = nest.pack_sequence_as(dataset._structure, [it.numpy() for it in tensors])  # views: nothing is copied
+    if isinstance(arrays, tuple) and len(arrays) <= 3:
+        return dict(zip(("x", "y", "sample_weight"), map(named_parts, arrays), strict=False))
+    return named_parts(arrays)
+
+
+def _rows(x: Any) -> int | None:
+    """How many rows there are, as Keras counts them: those of the first array."""
+    if isinstance(x, Mapping):
+        x = list(x.values())
+    if isinstance(x, list | tuple):
+        return next((found for one in x if (found := _rows(one)) is not None), None)
+    shape = getattr(x, "shape", None)
+    return int(shape[0]) if shape is not None and len(shape) else None
+
+
+def _stretch(value: Any, begin: int, end: int) -> Any:
+    """Those rows of every array, without copying them where the library can do that."""
+    if isinstance(value, Mapping):
+        return {key: _stretch(one, begin, end) for key, one in value.items()}
+    if isinstance(value, list | tuple) and value and all(_is_input(one) for one in value):
+        return [_stretch(one, begin, end) for one in value]
+    if not hasattr(value, "shape"):
+        return value
+    by_place: Any = getattr(value, "iloc", value)  # of a frame, its rows
+    return by_place[begin:end]
 
 
 def _specified(spec: Any) -> dict[str, Any]:

@@ -14,15 +14,18 @@ from autotrack.plugin import (
     Call,
     Leaf,
     Outcome,
+    Told,
     current,
     describe,
+    follow_stream,
     guarded,
     is_silent,
     rejoin_leaf,
     run_of,
     settings,
+    tell,
 )
-from autotrack_keras import arguments, config, data
+from autotrack_keras import arguments, config, data, streams
 from autotrack_keras.followers import Tested, begin, joined
 from autotrack_keras.recording import last_epochs, recorded_in
 
@@ -86,14 +89,17 @@ def _failed(leaf: Leaf, outcome: Outcome) -> None:
 def _place(leaf: Leaf, given: dict[str, Any]) -> tuple[str, int]:
     """The prefix and the step of what will be found: data of another kind or size is another series."""
     whole = data.whole(given.get("x"), given.get("y"), given.get("sample_weight"))
-    record = describe(whole)
+    told = tell(whole) if settings().datasets else Told(describe(whole, identify=False))
+    record = told.record if told.data is None else {**told.record, "value": told.data.fingerprint.value}
     tests = _tests.setdefault(leaf.run, [])
     index = next((at for at, one in enumerate(tests) if one["data"] == record), len(tests))
     name = "test" if index == 0 else f"test-{index + 1}"
     if index == len(tests):
         tests.append({"data": record, "step": -1})
         if settings().datasets:
-            leaf.run.log_dataset(whole, role="test", name=name)
+            leaf.run.log_dataset(told, role="test", name=name)
+            if given.get("y") is None and follow_stream(leaf.run, given.get("x"), role="test", name=name):
+                streams.limit(given.get("x"), given.get("steps"))
     step = max(last_epochs.get(leaf.run, 0), tests[index]["step"] + 1)
     tests[index]["step"] = step
     return name, step

@@ -14,13 +14,14 @@ from autotrack.plugin import (
     Call,
     Installation,
     Outcome,
+    builds_on,
     guarded,
     is_silent,
     predicted,
     run_of,
     settings,
 )
-from autotrack_keras import arguments, checkpoints, config, data, evaluating
+from autotrack_keras import arguments, checkpoints, config, data, evaluating, loading, streams
 from autotrack_keras.followers import Ahead, begin, follow, joined
 from autotrack_keras.recording import Recording, now, recorded_in
 
@@ -30,6 +31,7 @@ def install(installation: Installation) -> None:
     import keras
     from keras.src.callbacks.callback_list import CallbackList
 
+    loading.install(installation)
     for name, observer in (
         ("fit", watch_fit),
         ("evaluate", evaluating.watch_evaluate),
@@ -39,6 +41,7 @@ def install(installation: Installation) -> None:
         installation.observe(owner, name, observer)
     installation.observe(CallbackList, "_add_default_callbacks", watch_default_callbacks)
     checkpoints.install(installation)
+    streams.install(installation)
 
 
 def watch_fit(call: Call) -> Generator[None, Outcome, None]:
@@ -55,6 +58,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         with recorded_in(None):  # a training inside another: its epochs are not that one's
             yield
         return
+    builds_on(leaf.run, model, "fit")
     recording = Recording(leaf.run, model)
     with leaf:
         recording.configured()

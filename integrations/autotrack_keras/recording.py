@@ -8,14 +8,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from keras.callbacks import EarlyStopping, ModelCheckpoint
 
-from autotrack.plugin import checkpoint_saved, guarded, remember, settings, trained
+from autotrack.plugin import Ongoing, checkpoint_saved, guarded, remember, settings, trained
 from autotrack_keras import config
 from autotrack_keras.weights import Kept
 
@@ -176,22 +174,8 @@ class Recording:
             self.run.log_artifact(path, os.path.basename(path))
 
 
-_now: ContextVar[Any] = ContextVar("autotrack_keras_recording", default=None)
-
-
-def now() -> Any:
-    """The `fit` or `evaluate` that is being recorded in this thread or task, or None."""
-    return _now.get()
-
-
-@contextmanager
-def recorded_in(what: Any) -> Iterator[None]:
-    """The callbacks that Keras puts together inside belong to `what`; with None, to nothing."""
-    token = _now.set(what)
-    try:
-        yield
-    finally:
-        _now.reset(token)
+_ongoing: Ongoing[Any] = Ongoing("keras")  # a `Recording`, or an `Evaluation`
+now, recorded_in = _ongoing.now, _ongoing.recorded_in
 
 
 def _first_line(problem: Exception) -> str:

@@ -17,7 +17,8 @@ from autotrack.plugin import (
     Observer,
     Outcome,
     begin_leaf,
-    describe_with,
+    builds_on,
+    elements,
     guarded,
     is_silent,
     predicted,
@@ -25,8 +26,7 @@ from autotrack.plugin import (
     run_of,
     settings,
 )
-from autotrack_lightgbm import data
-from autotrack_lightgbm.arguments import items
+from autotrack_lightgbm import data, loading
 from autotrack_lightgbm.recording import Recording, now, recorded_in
 from autotrack_lightgbm.rounds import watch_booster, watch_folds
 
@@ -38,7 +38,8 @@ def install(installation: Installation) -> None:
     import lightgbm
     from lightgbm import engine
 
-    describe_with("lightgbm.basic.Dataset", data.describe_dataset)
+    loading.install(installation)
+    data.register()
     installation.observe_code(
         inspect.unwrap(engine.train), watch_train
     )  # under another tool's wrapper, if there is one
@@ -93,6 +94,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         with guarded("lightgbm"):
             recording.params(estimator.get_params())
             recording.call(given)
+            builds_on(leaf.run, given.get("init_model"), "init_model")
         with guarded("lightgbm"):
             if settings().datasets:
                 data.log_fit_data(leaf.run, given)
@@ -129,6 +131,7 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     with leaf:
         with guarded("lightgbm"):
             recording.call(given)
+            builds_on(leaf.run, given.get("init_model"), "init_model")
         with guarded("lightgbm"):
             if settings().datasets:
                 data.log_datasets(leaf.run, given)
@@ -142,7 +145,7 @@ def _begin(name: str, callbacks: Any) -> Leaf | None:
     """Begin to record, with the name or in the run that an explicit callback asks for."""
     if is_silent():
         return None
-    for callback in items(callbacks):
+    for callback in elements(callbacks):
         if getattr(callback, "autotrack", False):
             if callback.run is not None:
                 return rejoin_leaf(callback.run)

@@ -5,14 +5,11 @@ What lightgbm tells its callbacks enters, round by round, and leaves as series; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import guarded, remember, settings, trained
+from autotrack.plugin import Ongoing, elements, guarded, remember, settings, trained
 from autotrack_lightgbm import model as models
-from autotrack_lightgbm.arguments import items
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -50,7 +47,7 @@ class Recording:
         if len(models.aliases("num_iterations") & params.keys()) > 1:  # the argument does not count then
             params.pop("num_boost_round", None)
         params |= {name: given[name] for name in OPTIONAL if given.get(name) not in (None, False, (), [])}
-        for callback in items(given.get("callbacks")):
+        for callback in elements(given.get("callbacks")):
             if hasattr(callback, "stopping_rounds"):  # lightgbm's own `early_stopping`
                 params["early_stopping_round"] = callback.stopping_rounds
         self.params(params)
@@ -152,19 +149,5 @@ def _fold_key(result: Any) -> str:
     return str(result[1]).replace(" ", "/", 1) if result[0] == "cv_agg" else f"{result[0]}/{result[1]}"
 
 
-_now: ContextVar[Recording | None] = ContextVar("autotrack_lightgbm_recording", default=None)
-
-
-def now() -> Recording | None:
-    """What is being recorded in this thread or task."""
-    return _now.get()
-
-
-@contextmanager
-def recorded_in(recording: Recording | None) -> Iterator[None]:
-    """The rounds inside belong to `recording`; with None, to nothing."""
-    token = _now.set(recording)
-    try:
-        yield
-    finally:
-        _now.reset(token)
+_ongoing: Ongoing[Recording] = Ongoing("lightgbm")
+now, recorded_in = _ongoing.now, _ongoing.recorded_in

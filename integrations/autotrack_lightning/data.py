@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def datasets(loaders: Any, role: str) -> Iterator[tuple[str, Any]]:
-    """Name and data of each dataloader in what a trainer has: one, or lists and mappings of them."""
+def datasets(loaders: Any, role: str) -> Iterator[tuple[str, Any, Any]]:
+    """Name, data and dataloader of each in what a trainer has: one, or lists and mappings of them."""
     for name, loader in _flat(loaders, role):
         dataset = getattr(loader, "dataset", None)
-        yield name, loader if dataset is None else dataset
+        yield name, loader if dataset is None else dataset, loader
 
 
 MOST_LOADERS = 64

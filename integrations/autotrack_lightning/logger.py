@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.context import get_spawning_popen
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class LoggerMethods:
     _run: Run | None
     _leaf: Leaf | None
     """Open while this logger is to end the run."""
+    _not_to: Sequence[str]
+    """Backends that get the same rows from another logger of the trainer."""
     _asked: bool
     """Whether a stage has begun: what is logged after its end does not open the run again."""
 
@@ -73,7 +75,7 @@ class LoggerMethods:
         run = self._run if self._run is not None and self._run.status == "running" else self._open()
         if run is not None:
             self.seen.update(metrics)
-            run.log_metrics(metrics, step)
+            run.log_metrics(metrics, step, not_to=self._not_to)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Record hyperparameters; a key that is logged again replaces the value."""
@@ -110,9 +112,9 @@ class LoggerMethods:
             leaf.owns = opened.owns
         return leaf
 
-    def take(self, run: Run) -> None:
-        """For the callback: it records this trainer in `run`, and ends that."""
-        self._run = run
+    def take(self, leaf: Leaf) -> None:
+        """For the callback: it records this trainer in the run of `leaf`, and ends that."""
+        self._run, self._not_to = leaf.run, leaf.not_to
 
     def __getstate__(self) -> dict[str, Any]:
         # Of a launched process, which works for this one, the run has the same id; that of a copy is another.
@@ -131,6 +133,7 @@ class LoggerMethods:
 
     def _rest(self) -> None:
         self._run = self._leaf = None
+        self._not_to = ()
         self._asked = False
         self.run_id = os.urandom(8).hex()
         self.seen = set()
@@ -157,9 +160,10 @@ class LoggerMethods:
 class JoinedMethods:
     """A logger at the end of the trainer's own, which stays out of the way of code that goes through them all."""
 
-    def __init__(self, run: Run, first: Any) -> None:
+    def __init__(self, leaf: Leaf, first: Any) -> None:
         super().__init__()
-        self._run: Run | None = run
+        self._run: Run | None = leaf.run
+        self._not_to = leaf.not_to
         self._version = first.version
         self.seen: set[str] = set()
 
@@ -187,7 +191,7 @@ class JoinedMethods:
         """Record a row of metrics at Lightning's step."""
         if self._run is not None:
             self.seen.update(metrics)
-            self._run.log_metrics(metrics, step)
+            self._run.log_metrics(metrics, step, not_to=self._not_to)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: the callback has read them."""
@@ -205,7 +209,8 @@ class JoinedMethods:
         """Nothing: the callback ends the run."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_version": self._version, "_run": None, "seen": set()}  # a copy records nothing: the run is here
+        # A copy records nothing: the run is here.
+        return {"_version": self._version, "_run": None, "_not_to": (), "seen": set()}
 
     def __getattr__(self, name: str) -> Any:
         # `for logger in self.loggers: logger.log_image(…)` must go on working; as in Lightning's own DummyLogger.

@@ -13,8 +13,11 @@ from weakref import WeakKeyDictionary
 from autotrack.plugin import (
     Leaf,
     begin_leaf,
+    builds_on,
     current,
+    follow_stream,
     guarded,
+    prepare_streams,
     rejoin_leaf,
     run_behind_checkpoint,
     settings,
@@ -48,13 +51,15 @@ class Recording:
         self._kept_at: int | None = None
         _runs[trainer] = leaf.run
         _open[trainer] = self
+        builds_on(leaf.run, module, f"Trainer.{trainer.state.fn or 'fit'}")
+        prepare_streams(leaf.run)  # Lightning begins to read before it says that it trains
         if not trainer.loggers:
             # Being the first logger would move the folders of checkpoints and make `self.logger` true.
             self.rows = rows.Rows(trainer, leaf.run)
         elif (own := _own_logger(trainer)) is not None:
-            own.take(leaf.run)
+            own.take(leaf)
         else:
-            self._joined = joined_class(leaf.run, trainer.loggers[0])
+            self._joined = joined_class(leaf, trainer.loggers[0])
             trainer.loggers.append(self._joined)
 
     def params(self) -> None:
@@ -75,8 +80,9 @@ class Recording:
         if loaders is None or role in self._described or not settings().datasets:
             return
         self._described.add(role)
-        for name, data in datasets(loaders, role):
+        for name, data, loader in datasets(loaders, role):
             self.run.log_dataset(data, role=role, name=name)
+            follow_stream(self.run, loader, role=role, name=name, described_as=data)
 
     def last_values(self) -> None:
         """The training has ended: one point for each metric that Lightning's cadence never gave to a logger."""
@@ -171,22 +177,22 @@ def end_stale(trainer: Any) -> None:
 def _leaf(trainer: Any, module: Any, name: str | None, run: Run | None, details: dict[str, Any]) -> Leaf | None:
     logger = _own_logger(trainer)
     run = run or (logger.given if logger is not None else None)
+    fed = {FEEDS[kind.__name__] for it in trainer.loggers for kind in type(it).__mro__ if kind.__name__ in FEEDS}
+    not_to = tuple(it for it in settings().backends if it in fed)
     if run is not None:
-        return rejoin_leaf(run)
+        return rejoin_leaf(run, not_to=not_to)
     opened = logger.hand_over() if logger is not None else None
     if opened is not None:
+        opened.not_to = not_to
         return opened
     around = current()
     before = _runs.get(trainer)
     if before is not None and (around is None or around.run is None):
-        return rejoin_leaf(before, reopen=True)
+        return rejoin_leaf(before, reopen=True, not_to=not_to)
     if trainer.state.fn == "fit" and trainer.ckpt_path and "run_id" not in details:
         details["continues"] = run_behind_checkpoint(trainer.ckpt_path)
-    fed = {FEEDS[kind.__name__] for it in trainer.loggers for kind in type(it).__mro__ if kind.__name__ in FEEDS}
-    if fed:
-        details["not_to"] = tuple(it for it in settings().backends if it in fed)
     name = name or (logger.label if logger is not None else None) or type(module).__name__
-    return begin_leaf("lightning", name=name, explicit=True, **details)
+    return begin_leaf("lightning", name=name, explicit=True, not_to=not_to, **details)
 
 
 def _own_logger(trainer: Any) -> LoggerMethods | None:

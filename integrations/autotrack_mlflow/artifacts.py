@@ -44,6 +44,11 @@ class Artifacts:
             record = {"environment": event.environment, "code": event.code}
             self._client.upload(f"{place}/autotrack/run.json", json.dumps(record, indent=2, default=str).encode())
 
+    def names(self, run_id: str, folder: str) -> set[str]:
+        """The names of the files in a folder of a run's artifacts."""
+        files = self._client.get("artifacts/list", run_id=run_id, path=folder).get("files", ())
+        return {item["path"].rpartition("/")[2] for item in files}
+
     def place(self, run: str, what: str, artifact_uri: str) -> str | None:
         """Where on the proxy `artifact_uri` is; None, noted, if it is elsewhere."""
         parts = urlsplit(artifact_uri)

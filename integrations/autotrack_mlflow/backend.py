@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from autotrack.backend import BackendContext, BackendUnavailable, Limits
 from autotrack.events import (
     ArtifactLogged,
+    ConsoleLogged,
     DatasetLogged,
     MetricsLogged,
     ModelLogged,
     NoteLogged,
     ParamsLogged,
+    ProvenanceLogged,
     Record,
     RunEnded,
     RunStarted,
@@ -28,11 +30,13 @@ from autotrack.events import (
 )
 from autotrack_mlflow.artifacts import Artifacts
 from autotrack_mlflow.client import Client, Refused, address_from
+from autotrack_mlflow.console import Console
 from autotrack_mlflow.datasets import Datasets
 from autotrack_mlflow.experiments import Experiments
 from autotrack_mlflow.keys import KEY_CHARACTERS, KEY_LENGTH
 from autotrack_mlflow.labels import PARAM_LENGTH, TAG_LENGTH, Label, Labels
 from autotrack_mlflow.models import Models
+from autotrack_mlflow.provenance import Provenance, Told
 from autotrack_mlflow.runs import KnownRun, Runs
 from autotrack_mlflow.series import Series
 
@@ -49,6 +53,8 @@ class Share:
         self.artifacts: list[ArtifactLogged] = []
         self.models: list[ModelLogged] = []
         self.notes: list[tuple[str, int, NoteLogged]] = []
+        self.provenance: list[Told] = []
+        self.console: list[tuple[str, int, ConsoleLogged]] = []
 
 
 class MlflowBackend:
@@ -80,6 +86,8 @@ class MlflowBackend:
         self._labels = Labels(self._client, self._runs, self._note)
         self._datasets = Datasets(self._client, self._runs, self._note)
         self._models = Models(self._client, context, self._runs, self._artifacts, self._note)
+        self._provenance = Provenance(self._client, context, self._artifacts, self._note)
+        self._console = Console(self._client, context, self._runs, self._artifacts, self._labels)
         try:
             self._client.post("experiments/search", {"max_results": 1})
         except Refused as refusal:
@@ -149,12 +157,17 @@ class MlflowBackend:
             share.models.append(event)
         elif isinstance(event, NoteLogged):
             share.notes.append((record.writer, record.sequence, event))
+        elif isinstance(event, ProvenanceLogged):
+            share.provenance.append(Told(event, replayed))
+            share.tags.update(self._provenance.tags(share.provenance[-1]))
+        elif isinstance(event, ConsoleLogged):
+            share.console.append((record.writer, record.sequence, event))
         elif isinstance(event, RunEnded):
             share.tags.update(_outcome(event, replayed))
-            self._send(shares.pop(run))
+            self._send(shares.pop(run), ended=True)
             self._runs.end(share.known, event)
 
-    def _send(self, share: Share) -> None:
+    def _send(self, share: Share, *, ended: bool = False) -> None:
         known = share.known
         share.tags.update(self._labels.send_params(known, share.params))
         self._labels.send_tags(known, share.tags)
@@ -164,6 +177,8 @@ class MlflowBackend:
             self._artifacts.send(known.artifact_uri, artifact)
         for model in share.models:
             self._models.send(known, model)
+        self._provenance.send(known, share.provenance)
+        self._console.send(known, share.console, ended=ended)
         self._labels.send_notes(known, share.notes)
 
     def _note(self, run: str, what: str, why: str) -> None:

@@ -113,7 +113,7 @@ class Client:
         self.address = address
         self._session = requests.Session()
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
+    def get(self, path: str, /, **query: str) -> dict[str, Any]:
         """Ask `path` below `/api/2.0/mlflow/`."""
         return self._send("GET", "/api/2.0/mlflow/" + path, params=query)
 
@@ -135,6 +135,17 @@ class Client:
         with content.open("rb") as file:
             self._send("PUT", where, data=file, seconds=seconds, empty=True)
 
+    def download(self, path: str) -> bytes | None:
+        """The file under `path` of the server's artifact proxy; None where there is none."""
+        try:
+            response = self._request("GET", "/api/2.0/mlflow-artifacts/artifacts/" + quote(path), seconds=READ_SECONDS)
+            self._answer(response, empty=True)
+        except Refused as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+        return response.content
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
@@ -153,10 +164,22 @@ class Client:
         seconds: float = READ_SECONDS,
         empty: bool = False,
     ) -> dict[str, Any]:
+        return self._answer(self._request(method, path, params=params, data=data, seconds=seconds, empty=empty), empty)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: bytes | IO[bytes] | None = None,
+        seconds: float,
+        empty: bool = False,
+    ) -> requests.Response:
         headers = {"Content-Type": "application/octet-stream" if empty else "application/json"}
         try:
             # `verify` with each call: given to the session, an environment variable of requests would override it.
-            response = self._session.request(
+            return self._session.request(
                 method,
                 self.address.url + path,
                 params=params,
@@ -172,7 +195,6 @@ class Client:
             raise UsageError(f"MLFLOW_TRACKING_URI={self.address.shown!r} is not an address: {error}") from None
         except (requests.exceptions.RequestException, OSError) as error:
             raise BackendUnavailable(f"no answer from {self.address.shown}: {_reason(error)}") from error
-        return self._answer(response, empty)
 
     def _answer(self, response: requests.Response, empty: bool) -> dict[str, Any]:
         status, shown = response.status_code, self.address.shown

@@ -89,7 +89,7 @@ class Labels:
         """
         if not notes:
             return
-        held = _decoded(tags_of(self._runs.get(known)).get(NOTES_TAG))
+        held = decoded(tags_of(self._runs.get(known)).get(NOTES_TAG))
         counts: dict[str, int] = dict(held.get("counts", {}))
         until: dict[str, int] = dict(held.get("until", {}))
         before = dict(until)
@@ -135,7 +135,8 @@ def _chunks(labels: Mapping[str, Label]) -> Iterator[dict[str, Label]]:
         yield chunk
 
 
-def _decoded(value: str | None) -> dict[str, Any]:
+def decoded(value: str | None) -> dict[str, Any]:
+    """A tag of ours that holds JSON; empty where somebody has put something else in its place."""
     try:
         found = json.loads(value or "{}")
     except ValueError:

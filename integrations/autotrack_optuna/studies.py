@@ -19,6 +19,7 @@ from autotrack.plugin import (
     begin_leaf,
     carried,
     current,
+    elements,
     enter_container,
     guarded,
     is_silent,
@@ -131,7 +132,7 @@ class Optimizing:
     def _begin(self, study: Any, number: int | None) -> Leaf | None:
         if is_silent():
             return None
-        callbacks = _items(self._given.get("callbacks"))
+        callbacks = elements(self._given.get("callbacks"))
         asking = [it for it in callbacks if getattr(it, "autotrack", False)]
         for callback in asking:
             if callback.run is not None:
@@ -139,12 +140,12 @@ class Optimizing:
         anonymous = study.study_name.startswith("no-name-")
         names = [it.name for it in asking if it.name]
         name = names[0] if names else "optuna.study" if anonymous else study.study_name
+        self.not_to = fed_by(callbacks)
         around = current()
         if around is not None and around.run is not None:
             if used.get(around.run, self.key) != self.key:
-                return Leaf(open_child(around.run, name, "optuna"), owns=True)
+                return Leaf(open_child(around.run, name, "optuna", not_to=self.not_to), owns=True)
             return begin_leaf("optuna", name=name)
-        self.not_to = fed_by(callbacks)
         details: dict[str, Any] = {"explicit": bool(asking), "not_to": self.not_to}
         shared = identity.shared_id(study)
         if shared is not None and number == 0:
@@ -224,8 +225,3 @@ def fed_by(callbacks: list[Any]) -> tuple[str, ...]:
         if type(it).__module__.partition(".")[0] in ("optuna", "optuna_integration")
     }
     return tuple(name for name in settings().backends if name in fed)
-
-
-def _items(value: Any) -> list[Any]:
-    """The elements of a list or tuple. Anything else could be read only once, and that is for Optuna to do."""
-    return list(value) if isinstance(value, list | tuple) else []

@@ -14,11 +14,12 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from autotrack.plugin import Installation, guarded
-from autotrack_sklearn import folds, methods, models, scores, threads, trainings
+from autotrack_sklearn import folds, loading, methods, models, scores, threads, trainings
 
 
 def install(installation: Installation) -> None:
     """Place every observer."""
+    loading.install(installation)
     places: dict[str, Callable[[Installation, ModuleType], None]] = {
         "sklearn.utils.parallel": _parallel,
         "sklearn.metrics": _metrics,

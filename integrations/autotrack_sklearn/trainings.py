@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from autotrack.plugin import Call, Leaf, Outcome, begin_leaf, guarded, is_silent, silence
-from autotrack_sklearn import continuing, fitted, models, searches
+from autotrack_sklearn import continuing, fitted, loading, models, searches
 from autotrack_sklearn.arguments import bind, log_arguments
 from autotrack_sklearn.estimators import innermost, is_search, makes_run, params
 
@@ -52,6 +52,8 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     with leaf:
         with guarded("sklearn"):
             leaf.run.log_params(params(estimator))
+        with guarded("sklearn"):
+            loading.built_on(leaf.run, estimator)
         with guarded("sklearn"):
             log_arguments(leaf.run, training.arguments)
         leaf.outcome = yield

@@ -13,7 +13,7 @@ the traceback where an exception ends it. Inside `with autotrack.start_run():` i
   `lr/group_1`, further optimizers, in the order in which they were made, `optimizer_1/lr`;
 * **datasets**: those of the loaders that the loop goes through, in the roles `train` and `validation`.
 
-Inside a framework that is recorded, such as Lightning, the loop is part of its run. Without the setting nothing is
+Inside a framework that is recorded, such as Lightning, the loop is part of its run. Without the setting no loop is
 hooked. In a distributed training rank 0 records; the gradient norm is left out where parameters are sharded.
 
 Weights, with or without `enable()`:
@@ -27,7 +27,9 @@ embeddings, are written once and come back under all of their names. Tensors tha
 checkpoint are stored once. What safetensors cannot hold (sparse, quantised or sharded tensors, objects in a state dict
 that JSON does not give back as they were) is told with the name of the entry, and never pickled.
 
-`run.log_dataset` knows tensors, torch's datasets and loaders, and those of the library `datasets`; none is read.
+`run.log_dataset` knows tensors, the datasets and loaders of torch and of the library `datasets`, and fingerprints what
+lies in memory. What other datasets make is hashed as it passes from their loader to a training; none is asked for an
+element.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Datasets and loaders of torch, and those of the library `datasets`, as records. Nothing is read and nothing consumed.
+"""Datasets and loaders of torch, and those of the library `datasets`, as records. No element is asked for.
 
-Types are told by name when plugins are loaded, so that a run of any integration knows them; torch is not imported for
-that.
+What is fingerprinted of them is found by `tables`. Types are told by name when plugins are loaded, so that a run of any
+integration knows them; torch is not imported for that.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from autotrack.plugin import MOST_COLUMNS, describe, describe_with
+from autotrack_torch import passing, tables
 
 MOST_PARTS = 32
 """Parts of a dataset beyond this are counted in its rows, but not described."""
@@ -28,6 +29,8 @@ def register() -> None:
     describe_with("torch.utils.data.dataloader.DataLoader", loader)
     describe_with("datasets.arrow_dataset.Dataset", table)
     describe_with("datasets.iterable_dataset.IterableDataset", features)
+    tables.register()
+    passing.register()
 
 
 def map_style(dataset: Any) -> dict[str, Any]:
@@ -72,12 +75,12 @@ def chained(dataset: Any) -> dict[str, Any]:
 
 def subset(dataset: Any) -> dict[str, Any]:
     """A `Subset`, as `random_split` makes them: its size, and the whole."""
-    return {**map_style(dataset), "parts": {"of": describe(dataset.dataset)}}
+    return {**map_style(dataset), "parts": {"of": describe(dataset.dataset, identify=False)}}
 
 
 def loader(loader: Any) -> dict[str, Any]:
     """A `DataLoader`: its dataset, and how it goes through it."""
-    inside = describe(loader.dataset)
+    inside = describe(loader.dataset, identify=False)
     record: dict[str, Any] = {key: inside[key] for key in ("n_rows", "n_columns", "columns") if key in inside}
     batches: Any = getattr(loader, "batch_sampler", None)
     sampler: Any = getattr(batches, "sampler", None) or getattr(loader, "sampler", None)
@@ -118,4 +121,4 @@ def features(dataset: Any) -> dict[str, Any]:
 
 
 def _parts(named: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: describe(part) for _, (name, part) in zip(range(MOST_PARTS), named, strict=False)}
+    return {name: describe(part, identify=False) for _, (name, part) in zip(range(MOST_PARTS), named, strict=False)}

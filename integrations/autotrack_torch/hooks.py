@@ -1,4 +1,4 @@
-"""Where plain PyTorch loops are observed, with `torch_loop`; without it nothing is placed.
+"""Where plain PyTorch loops are observed, with `torch_loop`; without it nothing is placed but what follows loaders.
 
 Steps come from torch's official hook for the steps of all optimizers. `Optimizer.__init__` tells the order in which
 they were made, `DataLoader.__iter__` the data; with `torch_loss`, `Tensor.backward` and `GradScaler.scale` tell the
@@ -15,6 +15,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from autotrack.plugin import Call, Installation, Outcome, settings, warn_once
+from autotrack_torch import loading, passing
 from autotrack_torch.loaders import Loaders
 from autotrack_torch.loops import Loops
 from autotrack_torch.losses import Losses
@@ -24,9 +25,11 @@ _in_use: weakref.WeakSet[Loops] = weakref.WeakSet()
 
 def install(installation: Installation) -> None:
     """Place the hooks that the settings ask for; torch has been imported."""
+    loading.install(installation)
     wanted = settings().torch_loop, settings().torch_loss
     installation.is_outdated = lambda: (settings().torch_loop, settings().torch_loss) != wanted
     with_loop, with_loss = wanted
+    passing.install(installation, at_once=with_loop)
     if not with_loop:
         if "torch" in (settings().integrations or ()):
             warn_once("torch:loop", "plain PyTorch loops are recorded with enable(torch_loop=True) alone")

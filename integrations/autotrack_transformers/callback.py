@@ -34,13 +34,22 @@ class Listener(TrainerCallback):
         if recording is not None:
             with guarded("transformers"):
                 recording.train_begins(args, state, model)
+            with guarded("transformers"):
+                recording.loader(kwargs.get("train_dataloader"), trains=True)
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A batch of an evaluation: its loader is known now, and awaited."""
+        recording = self._recording()
+        if recording is not None and recording.awaits:
+            with guarded("transformers"):
+                recording.loader(kwargs.get("eval_dataloader"), trains=False)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """One row of `state.log_history`."""
         recording = self._recording()
         if recording is not None and logs:
             with guarded("transformers"):
-                recording.run.log_metrics(logs, state.global_step)
+                recording.run.log_metrics(logs, state.global_step, not_to=recording.not_to)
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """A checkpoint has been written."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from autotrack.plugin import Call, Installation, Leaf, Outcome, guarded, predicted
-from autotrack_transformers import reporting, searches
+from autotrack.plugin import Call, Installation, Leaf, Outcome, builds_on, guarded, predicted
+from autotrack_transformers import loading, reporting, searches
 from autotrack_transformers.arguments import named
 from autotrack_transformers.callback import EnabledCallback
 from autotrack_transformers.recording import Recording, now, recorded_in
@@ -22,6 +22,7 @@ def install(installation: Installation) -> None:
     """Place the observers; `transformers.trainer` has been imported."""
     from transformers import trainer
 
+    loading.install(installation)
     reporting.install(installation)
     defaults: list[Any] = trainer.DEFAULT_CALLBACKS
     defaults.append(EnabledCallback)
@@ -48,6 +49,7 @@ def watch_train(call: Call) -> Generator[None, Outcome, None]:
             yield
         return
     with leaf, heard(trainer, leaf) as recording:
+        builds_on(leaf.run, trainer.model, "Trainer.train")
         with guarded("transformers"):
             recording.begin_training(trainer, trial)
         leaf.outcome = outcome = yield

@@ -9,12 +9,20 @@ from __future__ import annotations
 import json
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import checkpoint_saved, guarded, plain, run_behind_checkpoint, settings, trained
+from autotrack.plugin import (
+    Ongoing,
+    checkpoint_saved,
+    follow_stream,
+    guarded,
+    plain,
+    prepare_streams,
+    run_behind_checkpoint,
+    settings,
+    trained,
+)
 from autotrack_transformers import model as models
 from autotrack_transformers.arguments import ALWAYS, difference, whole
 
@@ -32,6 +40,8 @@ class Recording:
         self.run = run
         self.owned = owned
         """Whether the run was opened for this trainer; it then goes on with what the trainer does later."""
+        self.not_to: Sequence[str] = ()
+        """Backends that the trainer's own `report_to` feeds with the same rows."""
         self.listener: Any = None
         """The one callback of the trainer that speaks; others of ours are silent."""
         self.trained = False
@@ -40,7 +50,14 @@ class Recording:
         self._best: str | None = None
         self._given: dict[str, Any] = {}
         self._datasets: dict[tuple[str, int], Callable[[Any], bool]] = {}
+        self._streams: dict[tuple[bool, int], tuple[str, str, type]] = {}
+        """Role and name of each dataset, by whether it trains and its identity, until its loader is seen."""
         self._trainer = weakref.ref(trainer)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether there are datasets of which no loader has been seen."""
+        return bool(self._streams)
 
     def of(self, trainer: Any) -> bool:
         """Whether it is this trainer's."""
@@ -50,6 +67,7 @@ class Recording:
         """Record what `train` was called with. In a trial, the arguments are still those of the trial before."""
         self.trained = True
         args = trainer.args
+        prepare_streams(self.run)
         if trial is None:
             with guarded("transformers"):
                 self.describe(args, trainer.model)
@@ -96,8 +114,19 @@ class Recording:
         if is_same is not None and is_same(data):
             return
         self._datasets[role, id(data)] = _sameness(data)
+        self._streams[role == "train", id(data)] = role, name, data.__class__
         with guarded("transformers"):
             self.run.log_dataset(data, role=role, name=name)
+
+    def loader(self, loader: Any, *, trains: bool) -> None:
+        """What the trainer is about to read, or reads already, is followed as the dataset that is behind it."""
+        data = getattr(loader, "dataset", None)
+        for one in (data, getattr(data, "dataset", None)):  # accelerate puts its own around a stream
+            found = self._streams.get((trains, id(one)))
+            if one is not None and found is not None and found[2] is one.__class__:
+                del self._streams[trains, id(one)]
+                follow_stream(self.run, loader, role=found[0], name=found[1], described_as=one)
+                return
 
     def train_begins(self, args: Any, state: Any, model: Any) -> None:
         """Record what the trainer made of the arguments."""
@@ -203,19 +232,5 @@ def _step_of(state: Any, checkpoint: str | None) -> int | None:
     return step
 
 
-_now: ContextVar[Recording | None] = ContextVar("autotrack_transformers_recording", default=None)
-
-
-def now() -> Recording | None:
-    """What is being recorded in this thread or task."""
-    return _now.get()
-
-
-@contextmanager
-def recorded_in(recording: Recording | None) -> Iterator[None]:
-    """The events inside belong to `recording`; with None, to nothing."""
-    token = _now.set(recording)
-    try:
-        yield
-    finally:
-        _now.reset(token)
+_ongoing: Ongoing[Recording] = Ongoing("transformers")
+now, recorded_in = _ongoing.now, _ongoing.recorded_in

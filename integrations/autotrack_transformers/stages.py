@@ -92,7 +92,7 @@ def heard(trainer: Any, leaf: Leaf) -> Iterator[Recording]:
     if listener is None:  # a trainer that was made before `enable()`
         listener = added = EnabledCallback()
         callbacks.insert(0, added)
-    recording.listener = listener
+    recording.listener, recording.not_to = listener, fed(callbacks)
     try:
         with recorded_in(recording):
             yield recording

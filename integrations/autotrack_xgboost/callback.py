@@ -1,39 +1,24 @@
 """`AutotrackCallback`: records the trainings that it is passed to, without `autotrack.enable()`.
 
-Rounds come through xgboost's own callback interface. That one tells neither an exception nor the model that `train`
-will return, so the callback also watches, through the closure of `train` and `cv`, how the trainings that it takes part
-in end; all others pass through untouched, and `autotrack.disable()` takes the watching out again.
+It marks a call for the integration's ordinary observers, which it has placed. Where `autotrack.disable()` has taken
+them out since, it records by itself what xgboost tells its callbacks.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import xgboost
 from xgboost.callback import TrainingCallback
 
-from autotrack.plugin import (
-    Call,
-    Installation,
-    Leaf,
-    Outcome,
-    begin_leaf,
-    describe_with,
-    guarded,
-    rejoin_leaf,
-)
-from autotrack.plugins import plugins
-from autotrack_xgboost import XGBOOST, data
-from autotrack_xgboost.arguments import items
-from autotrack_xgboost.hooks import observe_function
-from autotrack_xgboost.recording import History, Recording, length, now
+from autotrack.plugin import Leaf, guarded, observe_for_callback
+from autotrack_xgboost import XGBOOST
+from autotrack_xgboost.hooks import begin
+from autotrack_xgboost.recording import History, Recording
 
 if TYPE_CHECKING:
     from autotrack.run import Run
-
-WATCHING = "xgboost callback"
 
 
 class AutotrackCallback(TrainingCallback):
@@ -48,129 +33,57 @@ class AutotrackCallback(TrainingCallback):
     autotrack = True
     """Tells the hooks that this callback asks for a run; they do not import this module."""
 
-    # What belongs to the one training that is under way; nothing of it is left after, or is ever pickled or copied.
-    _call: Call | None
-    _leaf: Leaf | None
-    _recording: Recording | None
-    _history: History | None
-    _length: int
+    _unseen: tuple[Leaf, Recording] | None
+    """A training that nobody else sees, from its first round to its last; never pickled or copied."""
 
     def __init__(self, run: Run | None = None, name: str | None = None) -> None:
         super().__init__()
         self.run = run
         self.name = name
-        self._rest()
-        _watch_outcomes()
+        self._unseen = None
+        with guarded("xgboost"):
+            observe_for_callback(XGBOOST)
 
     def before_training(self, model: Any) -> Any:
-        """Begin to record, unless the training is recorded already or is part of one that is."""
-        if now() is None and xgboost.collective.get_rank() == 0:
-            with guarded("xgboost"):
-                self._begin(model)
+        """Begin to record, unless the call has been observed: then it is recorded already, or is part of another."""
+        with guarded("xgboost"):
+            self._end(RuntimeError("the training did not come to its end"))  # one before, which raised
+            leaf = begin("xgboost.cv" if hasattr(model, "cvfolds") else "xgboost.train", [self])
+            if leaf is not None:
+                leaf.leave()  # an exception would leave the scope open, and all that trains later silent
+                recording = Recording(leaf.run)
+                recording.begin(model, [])
+                self._unseen = leaf, recording
         return model
 
     def after_iteration(self, model: Any, epoch: int, evals_log: History) -> bool:
-        """Record this round. It never asks to stop."""
-        if self._recording is not None:
+        """Record this round, if nobody else does. It never asks to stop."""
+        if self._unseen is not None:
             with guarded("xgboost"):
-                self._history = evals_log
-                self._length = length(evals_log)
-                self._recording.round(model, evals_log, epoch)
+                self._unseen[1].round(model, evals_log, epoch)
         return False
 
     def after_training(self, model: Any) -> Any:
-        """End the recording where nobody watches how `train` ends; the model may still be cut to its best rounds."""
-        if self._call is None:
+        """End what was begun; another callback may still cut the model to its best rounds."""
+        if self._unseen is not None:
             with guarded("xgboost"):
-                self._end(Outcome(model, None))
+                self._unseen[1].finish(model if isinstance(model, xgboost.Booster) else None)
+                self._end()
         return model
 
-    def before_iteration(self, model: Any, epoch: int, evals_log: History) -> bool:
-        """Keep hold of the history: a callback before this one may end the last round, which is then read from it."""
-        if self._recording is not None and self._history is None:
-            self._history = evals_log
-        return False
+    def _end(self, error: BaseException | None = None) -> None:
+        if self._unseen is not None:
+            leaf, self._unseen = self._unseen[0], None
+            leaf.end(error)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"name": self.name}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.run, self.name = None, state["name"]
-        self._rest()
-        _watch_outcomes()
+        type(self).__init__(self, name=state["name"])
 
     def __copy__(self) -> AutotrackCallback:
         return type(self)(self.run, self.name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AutotrackCallback:
         return copy.copy(self)  # the run is the one of this process, not to be copied
-
-    def _rest(self) -> None:
-        self._call = self._leaf = self._recording = self._history = None
-        self._length = 0
-
-    def _watch(self, call: Call) -> None:
-        """A `train` or `cv` that has this callback begins, and its end will be told to `_end`."""
-        self._rest()
-        self._call = call
-
-    def _begin(self, model: Any) -> None:
-        if self._leaf is not None:  # a training before this one raised, and nobody watched it
-            self._leaf.end(RuntimeError("the training did not come to its end"))
-            self._leaf = self._recording = None
-        given = self._call.named() if self._call is not None else {}
-        called = "xgboost.cv" if hasattr(model, "cvfolds") else "xgboost.train"
-        if self.run is not None:
-            self._leaf = rejoin_leaf(self.run)
-        else:
-            self._leaf = begin_leaf("xgboost", name=self.name or called, explicit=True)
-        if self._leaf is None:
-            return
-        if self._call is None:
-            self._leaf.leave()  # an exception would leave the scope open, and all that trains later silent
-        self._recording = Recording(self._leaf.run)
-        callbacks = items(given.get("callbacks"))
-        self._recording.begin(model, callbacks)
-        if given:
-            self._recording.stops_early |= bool(given.get("early_stopping_rounds"))
-            self._recording.call(given)
-            self._recording.matrices(given)
-
-    def _end(self, outcome: Outcome) -> None:
-        leaf, recording = self._leaf, self._recording
-        history, seen = self._history, self._length
-        self._rest()
-        if leaf is None:
-            return
-        with leaf:
-            leaf.outcome = outcome
-            if recording is None:
-                return
-            if history is not None and length(history) > seen:  # a callback before this one stopped, or raised
-                recording.round(outcome.result, history, recording.rounds)
-            if outcome.error is not None:
-                return
-            recording.finish(outcome.result if isinstance(outcome.result, xgboost.Booster) else None)
-
-
-def _watch_outcomes() -> None:
-    """Watch how `train` and `cv` end, once in a process."""
-    with guarded("xgboost"):
-        if WATCHING in plugins.installed:
-            return
-        describe_with("xgboost.core.DMatrix", data.describe_dmatrix)
-        installation = plugins.installed[WATCHING] = Installation(XGBOOST)
-        observe_function(installation, "train", _watch_outcome)
-        observe_function(installation, "cv", _watch_outcome)
-
-
-def _watch_outcome(call: Call) -> Generator[None, Outcome, None]:
-    callbacks = [it for it in items(call.kwargs.get("callbacks")) if isinstance(it, AutotrackCallback)]
-    if not callbacks:
-        return
-    for callback in callbacks:
-        callback._watch(call)
-    outcome = yield
-    for callback in callbacks:
-        with guarded("xgboost"):
-            callback._end(outcome)

@@ -1,52 +1,82 @@
-"""What a DMatrix was made from: described when it is made, since a `QuantileDMatrix` gives back quantised values.
+"""What a DMatrix was made from: fingerprinted when it is made, since a `QuantileDMatrix` gives back quantised values.
 
-The source enters and is neither kept nor read through; its description is kept for as long as the DMatrix lives.
+The source enters and is not kept; its description is, for as long as the DMatrix lives. Its parts have the names that
+`fit` of scikit-learn gives them, so that equal data have equal fingerprints. What a `DataIter` gives is hashed as it
+passes to xgboost.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from autotrack.plugin import MOST_COLUMNS, Call, Outcome, describe, guarded, is_silent, mask_urls
+from autotrack.plugin import (
+    MOST_COLUMNS,
+    Call,
+    Outcome,
+    Told,
+    describe_with,
+    guarded,
+    is_silent,
+    mask_urls,
+    rank,
+    register_reader,
+    settings,
+    tell,
+)
+from autotrack_xgboost import batches
 
-PARTS = ("label", "weight", "base_margin", "group", "qid", "label_lower_bound", "label_upper_bound")
+_sources: WeakKeyDictionary[Any, Told] = WeakKeyDictionary()
 
-_sources: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+
+def register() -> None:
+    """Let `run.log_dataset` know a DMatrix."""
+    describe_with("xgboost.core.DMatrix", describe_dmatrix)
+    register_reader("xgboost.core.DMatrix", read_dmatrix)
 
 
 def watch_dmatrix(call: Call) -> Generator[None, Outcome, None]:
     """Describe what a `DMatrix` or `QuantileDMatrix` is being made from."""
-    if is_silent():  # part of a training whose data is already known, such as the matrices that `fit` makes
-        return
-    source: dict[str, Any] = {}
+    if is_silent() or rank() > 0 or not settings().datasets:
+        return  # silent: part of a training whose data is already known, such as the matrices that `fit` makes
+    source: Told | None = None
+    passes: batches.Passes | None = None
     with guarded("xgboost"):
         given = call.named()
-        source["data"] = describe_source(given.get("data"))
-        for part in PARTS:
-            if given.get(part) is not None:
-                source[part] = describe(given[part])
-    outcome = yield
-    if outcome.error is None and source:
+        data = given.get("data")
+        if batches.is_iterator(data):
+            passes = batches.Passes()
+        beside = {name: given.get(part) for part, name in batches.PARTS.items()}
+        source = tell({"X": _readable(data), **beside})
+    with batches.watched_in(passes):
+        outcome = yield
+    if outcome.error is None and source is not None:
+        if passes is not None and passes.passing.found is not None:
+            source = Told({**source.record, **passes.passing.found})
         _sources[call.args[0]] = source
 
 
-def describe_source(data: Any) -> dict[str, Any]:
-    """The record of what a DMatrix is made from: data in memory, a file, an iterator, or a part of another DMatrix."""
+def _readable(data: Any) -> Any:
+    """What a DMatrix is made from, as the core can describe it: an iterator or a part of another DMatrix it cannot."""
     if isinstance(data, str | os.PathLike):
-        return {"kind": "file", "path": mask_urls(os.fspath(data))}
-    if hasattr(type(data), "next") and hasattr(type(data), "reset"):  # a DataIter: reading it would move it on
-        return {"kind": f"{type(data).__module__}.{type(data).__qualname__}"}
+        path = os.fspath(data)
+        return Told({"kind": "file", "path": mask_urls(path)}, Path(path.removeprefix("file://").partition("?")[0]))
+    if batches.is_iterator(data):
+        return Told({"kind": f"{type(data).__module__}.{type(data).__qualname__}"})
     if type(data).__module__.partition(".")[0] == "ctypes":  # a handle: a slice of another DMatrix
-        return {"kind": "slice"}
-    return describe(data)
+        return Told({"kind": "slice"})
+    return data
 
 
 def describe_dmatrix(matrix: Any) -> dict[str, Any]:
     """The record of a DMatrix: its size, its features, and its source where it was seen."""
-    record: dict[str, Any] = {"n_rows": int(matrix.num_row()), "n_columns": int(matrix.num_col())}
+    source = _sources.get(matrix)
+    record: dict[str, Any] = {} if source is None else source.described()
+    record.pop("kind", None)
+    record |= {"n_rows": int(matrix.num_row()), "n_columns": int(matrix.num_col())}
     if hasattr(matrix, "num_nonmissing"):
         record["non_missing"] = int(matrix.num_nonmissing())
     names = matrix.feature_names
@@ -56,6 +86,10 @@ def describe_dmatrix(matrix: Any) -> dict[str, Any]:
             {"name": str(name), "dtype": str(kind)}
             for name, kind in zip(names[:MOST_COLUMNS], types[:MOST_COLUMNS], strict=False)
         ]
-    if matrix in _sources:
-        record["parts"] = _sources[matrix]
     return record
+
+
+def read_dmatrix(matrix: Any) -> Any:
+    """The fingerprint of what a DMatrix was made from, where that was seen."""
+    source = _sources.get(matrix)
+    return None if source is None else source.data

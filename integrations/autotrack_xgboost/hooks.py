@@ -8,6 +8,7 @@ their own.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator
 from typing import Any
 
@@ -18,7 +19,8 @@ from autotrack.plugin import (
     Observer,
     Outcome,
     begin_leaf,
-    describe_with,
+    builds_on,
+    elements,
     guarded,
     is_silent,
     predicted,
@@ -26,8 +28,7 @@ from autotrack.plugin import (
     run_of,
     settings,
 )
-from autotrack_xgboost import data
-from autotrack_xgboost.arguments import items
+from autotrack_xgboost import batches, data, loading
 from autotrack_xgboost.recording import Recording, now, recorded_in
 
 TRAIN_PARTS = ("y", "sample_weight", "base_margin", "group", "qid")
@@ -38,7 +39,8 @@ def install(installation: Installation) -> None:
     import xgboost
     import xgboost.callback
 
-    describe_with("xgboost.core.DMatrix", data.describe_dmatrix)
+    loading.install(installation)
+    data.register()
     observe_function(installation, "train", watch_train)
     observe_function(installation, "cv", watch_cv)
     installation.observe(xgboost.callback.CallbackContainer, "before_training", watch_before_training)
@@ -46,13 +48,14 @@ def install(installation: Installation) -> None:
         installation.observe(xgboost.Booster, name, watch_predict)
     for matrix in (xgboost.DMatrix, xgboost.QuantileDMatrix):
         installation.observe(matrix, "__init__", data.watch_dmatrix)
+    batches.install(installation)
     for name in ("XGBModel", "XGBClassifier", "XGBRanker"):
         if hasattr(xgboost, name):  # without scikit-learn they may be missing
             installation.observe(getattr(xgboost, name), "fit", watch_fit)
 
 
 def observe_function(installation: Installation, name: str, observer: Observer) -> None:
-    """Observe `train` or `cv` inside its decorator; `cv` of xgboost 2, which has none, under each of its names."""
+    """Observe `train` or `cv` inside its decorator; `cv` of xgboost 2, which has none, in place."""
     import xgboost
 
     function = decorated = getattr(xgboost.training, name)
@@ -61,22 +64,7 @@ def observe_function(installation: Installation, name: str, observer: Observer) 
             installation.observe_cell(decorated, "func", observer)
             return
         decorated = getattr(decorated, "__wrapped__", None)  # another tool has wrapped it
-    installation.observe(xgboost.training, name, observer)
-    for module in (xgboost, getattr(xgboost, "sklearn", None)):
-        if getattr(module, name, None) is function:
-            _bind(installation, module, name, getattr(xgboost.training, name))
-
-
-def _bind(installation: Installation, module: Any, name: str, function: Any) -> None:
-    # The very same function under every name, since it is pickled by one of them.
-    original = getattr(module, name)
-    setattr(module, name, function)
-
-    def undo() -> None:
-        if getattr(module, name) is function:
-            setattr(module, name, original)
-
-    installation.on_remove(undo)
+    installation.observe_code(inspect.unwrap(function), observer)
 
 
 def watch_train(call: Call) -> Generator[None, Outcome, None]:
@@ -99,11 +87,12 @@ def watch_cv(call: Call) -> Generator[None, Outcome, None]:
 def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     """`fit` of an estimator: one run, named by its class."""
     estimator = call.args[0]
-    leaf = _begin(type(estimator).__name__, getattr(estimator, "callbacks", None))
+    leaf = begin(type(estimator).__name__, getattr(estimator, "callbacks", None))
     if leaf is None:
         return
     recording = Recording(leaf.run)
     with leaf:
+        builds_on(leaf.run, call.kwargs.get("xgb_model"), "xgb_model")
         with guarded("xgboost"):
             recording.params(estimator.get_params())
         with guarded("xgboost"):
@@ -145,7 +134,10 @@ def watch_before_training(call: Call) -> Generator[None, Outcome, None]:
 
 
 def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
-    leaf = _begin(name, call.kwargs.get("callbacks"))
+    given: dict[str, Any] = {}
+    with guarded("xgboost"):
+        given = call.named()
+    leaf = begin(name, given.get("callbacks"))
     if leaf is None:
         with recorded_in(None):  # a training inside another: its rounds are not that one's
             yield
@@ -154,8 +146,8 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("xgboost"):
-            given = call.named()
             recording.call(given)
+            builds_on(leaf.run, given.get("xgb_model"), "xgb_model")
         with guarded("xgboost"):
             recording.matrices(given)
         with recorded_in(recording):
@@ -164,15 +156,15 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
             recording.finish(leaf.outcome.result if name == "xgboost.train" else None)
 
 
-def _begin(name: str, callbacks: Any) -> Leaf | None:
+def begin(name: str, callbacks: Any) -> Leaf | None:
     """Begin to record, with the name or in the run that an explicit callback asks for."""
     if is_silent() or _rank() > 0:
         return None
-    for callback in items(callbacks):
+    for callback in elements(callbacks):
         if getattr(callback, "autotrack", False):
             if callback.run is not None:
                 return rejoin_leaf(callback.run)
-            name = callback.name or name
+            return begin_leaf("xgboost", name=callback.name or name, explicit=True)
     return begin_leaf("xgboost", name=name)
 
 
@@ -187,11 +179,11 @@ def _log_fit_data(leaf: Leaf, given: dict[str, Any]) -> None:
     parts = {"X": given.get("X"), **{part: given.get(part) for part in TRAIN_PARTS}}
     leaf.run.log_dataset(parts, role="train", name="train")
     beside = {
-        "sample_weight": items(given.get("sample_weight_eval_set")),
-        "base_margin": items(given.get("base_margin_eval_set")),
-        "group": items(given.get("eval_group")),
-        "qid": items(given.get("eval_qid")),
+        "sample_weight": elements(given.get("sample_weight_eval_set")),
+        "base_margin": elements(given.get("base_margin_eval_set")),
+        "group": elements(given.get("eval_group")),
+        "qid": elements(given.get("eval_qid")),
     }
-    for index, (features, target) in enumerate(items(given.get("eval_set"))):
+    for index, (features, target) in enumerate(elements(given.get("eval_set"))):
         more = {part: values[index] for part, values in beside.items() if index < len(values)}
         leaf.run.log_dataset({"X": features, "y": target, **more}, role="validation", name=f"validation_{index}")

@@ -5,14 +5,12 @@ The evaluation history of xgboost enters, round by round, and leaves as series; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from autotrack.plugin import guarded, settings, trained
+from autotrack.plugin import Ongoing, elements, guarded, settings, trained
 from autotrack_xgboost import model as models
-from autotrack_xgboost.arguments import booster_params, items
+from autotrack_xgboost.arguments import booster_params
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -59,7 +57,7 @@ class Recording:
             return
         dtrain = given.get("dtrain")
         self.run.log_dataset(dtrain, role="train", name="train")
-        for pair in items(given.get("evals")):
+        for pair in elements(given.get("evals")):
             matrix, name = pair
             if matrix is not dtrain:  # evaluating on the training data makes no second dataset of it
                 self.run.log_dataset(matrix, role="validation", name=str(name))
@@ -152,19 +150,5 @@ def _score(text: str) -> float:
     return float(text.lstrip("(").removeprefix("np.float64(").partition(",")[0].rstrip(")"))
 
 
-_now: ContextVar[Recording | None] = ContextVar("autotrack_xgboost_recording", default=None)
-
-
-def now() -> Recording | None:
-    """What is being recorded by the hooks in this thread or task."""
-    return _now.get()
-
-
-@contextmanager
-def recorded_in(recording: Recording | None) -> Iterator[None]:
-    """The rounds inside belong to `recording`; with None, to nothing."""
-    token = _now.set(recording)
-    try:
-        yield
-    finally:
-        _now.reset(token)
+_ongoing: Ongoing[Recording] = Ongoing("xgboost")
+now, recorded_in = _ongoing.now, _ongoing.recorded_in

@@ -15,6 +15,8 @@ from autotrack.provenance import weights
 from autotrack.session import current_run, disable, enable, start_run
 
 if TYPE_CHECKING:
+    from autotrack.provenance.fingerprint import Fingerprint
+    from autotrack.provenance.fingerprint.membership import Membership
     from autotrack.run import Run
 
 __version__ = "0.1.0.dev0"
@@ -35,6 +37,29 @@ def get_run(reference: str) -> dict[str, Any]:
     from autotrack.reading import open_store
 
     return open_store().run(reference)
+
+
+def fingerprint(data: Any) -> Fingerprint:
+    """What identifies `data`: `value`, `schema`, `rows` and `strict`, whatever library holds it.
+
+    Arrays, frames, tables, tensors, lists and sparse matrices can be read, and mappings of such as named parts. All of
+    it is read, and neither changed, kept nor consumed; of what nobody can read, every digest is None and `coverage` 0.
+    """
+    from autotrack.provenance.fingerprint.identity import fingerprint as identify
+
+    return identify(data)
+
+
+def contains(run: str, data: Any, role: str = "train") -> Membership:
+    """Which rows of `data` were in the training set of a run, told from its record alone.
+
+    `run` is what `get_run` takes; `role` may be another role than `train`, or `role/name`. The answer has `answers`,
+    for each row 1 (yes), 0 (no) or -1 (unknown), and `why` not all are known. Rows are compared by their features,
+    columns by their names. Raises `RunNotFound` where there is no such dataset, or nothing was kept of its rows.
+    """
+    from autotrack.reading import contained
+
+    return contained(get_run(run), role, data)
 
 
 def load_model(run: str, name: str | None = None) -> Any:
@@ -60,4 +85,16 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'autotrack' has no attribute {name!r}")
 
 
-__all__ = ["Run", "__version__", "current_run", "disable", "enable", "get_run", "load_model", "runs", "start_run"]
+__all__ = [
+    "Run",
+    "__version__",
+    "contains",
+    "current_run",
+    "disable",
+    "enable",
+    "fingerprint",
+    "get_run",
+    "load_model",
+    "runs",
+    "start_run",
+]

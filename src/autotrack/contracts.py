@@ -34,6 +34,8 @@ class Integration:
     """Distributions with a lowest version, such as `xgboost>=2.0`; only those that are installed are compared."""
     deactivates: tuple[str, ...] = ()
     """Integrations that are removed when this one is installed, since this one sees their product's trainings whole."""
+    always: bool = False
+    """Whether it is used even where `enable()` names others: what it sees belongs to the runs of all of them."""
 
 
 @dataclass(frozen=True)

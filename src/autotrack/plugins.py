@@ -101,7 +101,11 @@ class Plugins:
 
     def chosen(self, names: tuple[str, ...] | None, but: tuple[str, ...]) -> list[str]:
         """The integrations of this environment among `names` (None: all) that are not in `but`."""
-        return [name for name in (self.integrations if names is None else names) if name not in but]
+        wanted = self.integrations if names is None else [*names, *self._always()]
+        return [name for name in dict.fromkeys(wanted) if name not in but]
+
+    def _always(self) -> list[str]:
+        return [name for name, integration in self.integrations.items() if integration.always]
 
     def install_now(self, integration: Integration) -> None:
         """Install one integration of a product that has been imported, whether or not it was asked for by name."""
@@ -188,6 +192,8 @@ def _entry_point_files() -> Iterator[str]:
 
 def unmet(requires: tuple[str, ...]) -> str | None:
     """What of `requires` is installed in too old a version, in words; None where all is well."""
+    if not requires:  # the import below costs more than all the rest of `enable()`
+        return None
     from importlib.metadata import PackageNotFoundError, version
 
     for requirement in requires:

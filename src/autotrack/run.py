@@ -162,9 +162,9 @@ class Run:
         `data` is looked at as it is now, and neither changed, kept nor consumed. A mapping gives named parts.
         """
         with guard.guarded("log_dataset"):
-            from autotrack.provenance.dataset import describe
+            from autotrack.provenance.dataset import recorded
 
-            record = describe(data)
+            record = recorded(data, self, role, name)
             self._append(DatasetLogged(self.id, _time_ns(), role, name, record))
             for seen in self.when_described:
                 seen(role, name, record)

@@ -60,6 +60,7 @@ class Session:
             arguments = {name: value for name, value in arguments.items() if name not in settings.DESTINATION}
         loaded = settings.load(environ, **arguments)
         guard.quiet, guard.strict = loaded.quiet, loaded.strict
+        dataset.seconds = loaded.dataset_seconds
         self._settings = loaded
         return loaded
 
@@ -116,7 +117,7 @@ class Session:
         with guard.guarded("session"):
             around = scope.current()
             parent = around.run.id if around is not None and around.run is not None else None
-            if continues is not None:
+            if continues is not None and self._may_go_on(continues):
                 details |= {"run_id": continues, "resumed": True}
             return self.open_run(**{"parent": parent, "integration": integration, **details})
         return None
@@ -179,6 +180,14 @@ class Session:
         self._sink = self._forwarder = None
         self._runs.clear()
 
+    def _may_go_on(self, run: str) -> bool:
+        """Whether a recorded run may go on here: a rerun adds nothing to those that were there before it."""
+        if self.settings.reproduce is None:
+            return True
+        from autotrack.provenance.expecting import has_begun
+
+        return has_begun(self.settings.reproduce, run)
+
     def _mind(self, run: Run) -> None:
         """Know of the run until it ends: the end of the process ends what is open."""
         self._runs[run.id] = run
@@ -198,9 +207,11 @@ class Session:
 
     def _have_witnessed(self, run: Run) -> None:
         """Let the witnesses of this process see a run that it owns, from here to its end."""
-        if self._witnesses is None:
+        if self._witnesses is None or (self._witnesses.settings is not self.settings and len(self._runs) == 1):
             from autotrack.provenance.witnesses import Witnesses
 
+            if self._witnesses is not None:
+                self._witnesses.close()
             self._witnesses = Witnesses(self.settings)
         witnesses = self._witnesses
         witnesses.begun(run)

@@ -104,8 +104,13 @@ class Settings:
         "final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all"
     )
     datasets: bool = _setting(True, _flag, "whether datasets are described: on or off")
+    dataset_seconds: float = _setting(
+        2.0, _seconds, "seconds that fingerprinting one dataset may take; past them only a part is read"
+    )
     code: bool = _setting(True, _flag, "whether the source code of the first run is kept: on or off")
-    console: bool = _setting(True, _flag, "whether what is written to stdout and stderr is kept, within bounds: on or off")
+    console: bool = _setting(
+        True, _flag, "whether what is written to stdout and stderr is kept, within bounds: on or off"
+    )
     environment: tuple[str, ...] = _setting(
         (), _names, "environment variables to record beside the usual ones; a name may end in *"
     )

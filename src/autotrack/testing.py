@@ -85,10 +85,13 @@ class Recorded:
 
 @contextmanager
 def recording(home: Path, *integrations: str, strict: bool = True, **settings: Any) -> Iterator[Recorded]:
-    """Record into `home` with the named integrations (none: all), without a forwarder; undone at the end."""
+    """Record into `home` with the named integrations (none: all), without a forwarder; undone at the end.
+
+    The code is not kept unless `code=True` is given: it would be that of the tests.
+    """
     session.close()
     guard.reset()
-    settings = {"forwarder": "off", "strict": strict, "home": home, **settings}
+    settings = {"forwarder": "off", "strict": strict, "home": home, "code": False, **settings}
     enable(*integrations, **settings)
     try:
         yield Recorded(home)

@@ -103,15 +103,22 @@ def test_every_ending_is_pythons(tmp_path: Path, code: str, exit_code: int, as_m
 
 
 def test_ctrl_c_reaches_the_script_and_ends_the_process_as_python_does(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text("import time\nprint('on', flush=True)\ntime.sleep(60)\n")
+    # It says that it waits in the very line that waits: wherever the signal comes, the traceback names that line.
+    (tmp_path / "script.py").write_text("import time\ntime.sleep(60 if print('on', flush=True) is None else 0)\n")
+    variables = {**os.environ, "PYTHONNODEBUGRANGES": "1"}
     endings = []
     program = Path(sys.executable).with_name("autotrack")
     for command in ([sys.executable, "script.py"], [str(program), "run", "script.py"]):
         child = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            cwd=tmp_path,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         assert child.stdout.readline() == "on\n"
-        time.sleep(0.3)  # until it sleeps
         child.send_signal(signal.SIGINT)
         endings.append((child.communicate(timeout=20)[1], child.returncode))
     assert endings[0] == endings[1]

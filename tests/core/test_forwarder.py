@@ -305,6 +305,27 @@ def test_a_run_that_its_framework_sends_itself_reaches_the_backend_once(home: Ho
     assert notes == {"the whole run": [1, "the framework's own logger sends it to keeping"]}
 
 
+def test_in_a_run_of_the_users_only_what_the_framework_sends_itself_is_left_out(home: Home) -> None:
+    home.run(
+        "from autotrack.plugin import begin_leaf\nautotrack.enable()\n"
+        "with autotrack.start_run() as run:\n"
+        "    run.log_metrics({'mine': 1.5}, step=1)\n"
+        "    with begin_leaf('acme', name='theirs', not_to=['keeping']) as leaf:\n"
+        "        for step, loss in ((1, 2.5), (0.25, 3.5), (None, 5.5)):\n"
+        "            leaf.run.log_metrics({'theirs': loss, 'more': loss}, step, not_to=leaf.not_to)\n"
+        "        leaf.run.log_metrics({'ours': 4.5}, step=2)\n"
+        "        leaf.run.log_params({'depth': 3})\n",
+        AUTOTRACK_BACKENDS="local,keeping",
+    )
+    (run,) = home.ask("autotrack.runs()")
+    assert [home.points(key) for key in ("theirs", "ours")] == [[[0.25, 3.5], [1, 2.5], [2, 5.5]], [[2, 4.5]]]
+    kept = (home.folder / "kept.jsonl").read_text()
+    assert "'mine': 1.5" in kept and "'ours': 4.5" in kept and "'depth': 3" in kept and "RunEnded" in kept
+    assert not any(f"'theirs': {loss}" in kept for loss in (2.5, 3.5, 5.5))
+    notes = home.progress("keeping")["notes"][run["id"]]
+    assert notes == {"points": [6, "the framework's own logger feeds keeping"]}
+
+
 def test_sync_waits_for_the_forwarder_that_is_delivering(home: Home) -> None:
     gated = {"AUTOTRACK_BACKENDS": "gated", "AUTOTRACK_EXIT_TIMEOUT": "0.1"}
     home.run("autotrack.start_run().log_metrics({'m': 2.5}, step=1)", **gated)

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from autotrack import guard
-from autotrack.patching.observe import observe
+from autotrack.patching.observe import elements, observe
 
 
 class Estimator:
@@ -165,3 +165,10 @@ def test_ctrl_c_in_an_observer_is_the_users() -> None:
     with pytest.raises(KeyboardInterrupt):
         Estimator().fit([1])
     patch.remove()
+
+
+def test_the_elements_of_an_argument_are_read_only_where_that_takes_nothing_from_it() -> None:
+    once = iter([1, 2])
+    assert elements([1, 2]) == elements((1, 2)) == elements({1, 2}) == elements(frozenset({1, 2})) == [1, 2]
+    assert elements(once) == elements(None) == elements("ab") == []
+    assert list(once) == [1, 2]

@@ -105,3 +105,33 @@ def test_a_forked_child_is_silent_only_below_a_scope(recorded, inside: bool) -> 
     else:
         child_is_silent()
     assert answers == [int(inside)]
+
+
+def test_what_an_integration_records_now_is_told_in_its_thread_alone(recorded) -> None:
+    ongoing: scope.Ongoing[str] = scope.Ongoing("test")
+    other: scope.Ongoing[str] = scope.Ongoing("test")
+    seen: list[str | None] = []
+
+    def fail() -> None:
+        with ongoing.recorded_in(None):
+            seen.append(ongoing.now())
+            raise ValueError
+
+    with ongoing.recorded_in("outer"):
+        with pytest.raises(ValueError):
+            fail()
+        assert (ongoing.now(), other.now()) == ("outer", None)
+        thread = threading.Thread(target=lambda: seen.append(ongoing.now()))
+        thread.start()
+        thread.join()
+    assert (ongoing.now(), seen) == (None, [None, None])
+
+
+def test_only_a_leaf_in_anothers_run_names_the_backends_that_its_framework_feeds(recorded) -> None:
+    with scope.begin_leaf("test", name="own", not_to=["acme"]) as leaf:
+        assert leaf.not_to == ()  # the start of its run says it
+    with autotrack.start_run("mine") as run:
+        with scope.begin_leaf("test", name="part", not_to=["acme"]) as leaf:
+            assert leaf.not_to == ["acme"]
+        with scope.rejoin_leaf(run, not_to=["acme"]) as leaf:
+            assert leaf.not_to == ["acme"]

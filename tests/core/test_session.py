@@ -98,6 +98,7 @@ def test_a_process_of_many_runs_holds_none_of_those_that_ended(tmp_path: Path) -
     code = (
         "import autotrack.session as s, gc\n"
         "for i in range(50):\n    with start_run(): pass\n"
+        "s.session._witnesses.close()\n"  # waits for what is taken once and told to runs that ended before it was there
         "open_one = autotrack.start_run('open'); gc.collect()\n"
         "print(len(s.session._runs), len(s.session._all_runs))\n"
     )

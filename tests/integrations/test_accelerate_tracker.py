@@ -17,7 +17,7 @@ from accelerate.tracking import GeneralTracker
 
 import autotrack
 import autotrack_accelerate
-from autotrack.events import RunStarted
+from autotrack.events import MetricsLogged, RunStarted
 from autotrack.journal.reader import Journal, journals
 from autotrack.plugin import observe_for_callback
 from autotrack.testing import recording
@@ -153,8 +153,16 @@ def test_a_backend_that_another_tracker_feeds_gets_nothing_twice(tmp_path) -> No
             accelerator = Accelerator(cpu=True, log_with=log_with)
             train(accelerator)
             accelerator.end_training()
+        with autotrack.start_run() as run:  # which goes there: but what the tracker sends does not go twice
+            accelerator = Accelerator(cpu=True, log_with=[Feeds()])
+            train(accelerator)
+            accelerator.end_training()
+            run.log_metrics({"mine": 1.5}, 0)
     events = [record.event for folder in journals(tmp_path) for record in Journal(folder).records()]
-    assert [event.not_to for event in events if isinstance(event, RunStarted)] == [["mlflow"], ["mlflow"], []]
+    assert [event.not_to for event in events if isinstance(event, RunStarted)] == [["mlflow"], ["mlflow"], [], []]
+    points = [event for event in events if isinstance(event, MetricsLogged) and event.run == run.id]
+    assert [event.values for event in points if not event.not_to] == [{"mine": 1.5}]
+    assert len(points) > 1 and all(event.not_to == ("mlflow",) for event in points[:-1])
 
 
 def test_the_accelerator_of_a_trainer_is_part_of_its_run(tmp_path) -> None:

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import cloudpickle
 import numpy as np
 import pytest
 
+cloudpickle = pytest.importorskip("cloudpickle")
 catboost = pytest.importorskip("catboost")
 
 from catboost import CatBoostRegressor  # noqa: E402

@@ -13,10 +13,10 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cloudpickle
 import numpy as np
 import pytest
 
+cloudpickle = pytest.importorskip("cloudpickle")
 catboost = pytest.importorskip("catboost")
 
 from catboost import CatBoost, CatBoostClassifier, CatBoostRanker, CatBoostRegressor, Pool  # noqa: E402

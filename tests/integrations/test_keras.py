@@ -59,7 +59,7 @@ def test_a_fit_is_one_run_with_the_history(recorded) -> None:
     assert {name: run.params.get(name) for name in told} == told
     assert run.params["optimizer.learning_rate"] == model.optimizer.get_config()["learning_rate"]
     assert [(it.role, it.name, it.record["n_rows"]) for it in run.datasets] == [
-        ("train", "train", 64),
+        ("train", "train", 48),
         ("validation", "validation", 16),
     ]
     assert run.datasets[1].record["kind"] == "validation_split"

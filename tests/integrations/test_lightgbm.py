@@ -260,8 +260,8 @@ def test_data_are_described_before_lightgbm_frees_them(recorded) -> None:
         (data,) = run.datasets
         assert (data.record["kind"], data.record["n_rows"], data.record["n_columns"]) == ("lightgbm.Dataset", 300, 5)
         assert [column["name"] for column in data.record["columns"]] == list("abcde")
-        assert set(data.record["parts"]) == {"data", "label", "weight"}
-        assert data.record["parts"]["data"]["shape"] == [300, 5]
+        assert set(data.record["parts"]) == {"X", "y", "sample_weight"}
+        assert data.record["parts"]["X"]["shape"] == [300, 5]
 
 
 def test_a_frame_a_file_a_subset_and_a_sequence_are_data_too(recorded, tmp_path) -> None:
@@ -283,8 +283,8 @@ def test_a_frame_a_file_a_subset_and_a_sequence_are_data_too(recorded, tmp_path)
         train(PARAMS, dataset, 2)
     records = [run.datasets[0].record for run in recorded.runs()]
     assert [column["name"] for column in records[0]["columns"]] == list(frame.columns)
-    assert records[1]["parts"]["data"] == {"kind": "file", "path": str(path)}
-    assert records[2]["parts"]["data"]["n_rows"] == 300
+    assert {key: records[1]["parts"]["X"][key] for key in ("kind", "path")} == {"kind": "file", "path": str(path)}
+    assert records[2]["parts"]["X"]["n_rows"] == 300
     assert records[3]["n_rows"] == 100
     assert all(run.status == "finished" for run in recorded.runs())
 

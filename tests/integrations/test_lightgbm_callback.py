@@ -7,10 +7,10 @@ import pickle
 import subprocess
 import sys
 
-import cloudpickle
 import numpy as np
 import pytest
 
+cloudpickle = pytest.importorskip("cloudpickle")
 lightgbm = pytest.importorskip("lightgbm")
 
 from lightgbm import early_stopping, record_evaluation  # noqa: E402

@@ -6,10 +6,10 @@ import inspect
 import pickle
 import warnings
 
-import cloudpickle
 import numpy as np
 import pytest
 
+cloudpickle = pytest.importorskip("cloudpickle")
 lightgbm = pytest.importorskip("lightgbm")
 
 from lightgbm import early_stopping, log_evaluation, record_evaluation, reset_parameter  # noqa: E402

@@ -17,7 +17,7 @@ from lightning.pytorch.tuner import Tuner
 from lightning_trainings import OURS, Line, Points, Raises, fit, loader, near, series, trainer
 
 import autotrack
-from autotrack.events import RunStarted
+from autotrack.events import MetricsLogged, RunStarted
 from autotrack.journal.reader import Journal, journals
 from autotrack.patching.scope import begin_leaf
 from autotrack.testing import recording
@@ -405,9 +405,16 @@ def test_a_backend_that_lightnings_own_logger_feeds_gets_nothing_from_us(tmp_pat
     with recording(tmp_path / "home", "lightning", backends=["local", "mlflow"]):
         fit(tmp_path, logger=[CSVLogger(tmp_path / "a"), MLFlowLogger(tmp_path / "b")], max_epochs=1)
         fit(tmp_path, logger=CSVLogger(tmp_path / "c"), max_epochs=1)
+        with autotrack.start_run() as run:  # which goes there: but what its logger sends does not go twice
+            fit(tmp_path, logger=[CSVLogger(tmp_path / "d"), MLFlowLogger(tmp_path / "e")], max_epochs=1)
+            run.log_metrics({"mine": 1.5}, 0)
     (journal,) = journals(tmp_path / "home")
     events = [record.event for record in Journal(journal).records()]
-    assert [event.not_to for event in events if isinstance(event, RunStarted)] == [["mlflow"], []]
+    assert [event.not_to for event in events if isinstance(event, RunStarted)] == [["mlflow"], [], []]
+    points = [event for event in events if isinstance(event, MetricsLogged) and event.run == run.id]
+    assert {name for event in points if not event.not_to for name in event.values} == {"mine"}
+    twice = [event for event in points if "loss_epoch" in event.values or "val_loss" in event.values]
+    assert len(twice) == 2 and all(event.not_to == ("mlflow",) for event in twice)
 
 
 def test_a_checkpoint_of_an_exception_can_be_resumed_from(recorded, tmp_path) -> None:

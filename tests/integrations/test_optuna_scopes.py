@@ -334,6 +334,8 @@ def test_a_backend_that_optunas_own_callback_feeds_is_left_to_it(tmp_path) -> No
     with recording(tmp_path, "optuna", backends=["local", "mlflow"]):
         study_of().optimize(simple, n_trials=1, callbacks=[MLflowCallback()])
         study_of().optimize(simple, n_trials=1)
+        with autotrack.start_run("mine"):  # which goes there, as does the study; not the trials a second time
+            study_of().optimize(simple, n_trials=1, callbacks=[MLflowCallback()])
     (journal,) = journals(tmp_path)
     starts = [record.event for record in Journal(journal).records() if isinstance(record.event, RunStarted)]
     assert [(start.name, start.not_to) for start in starts] == [
@@ -341,6 +343,8 @@ def test_a_backend_that_optunas_own_callback_feeds_is_left_to_it(tmp_path) -> No
         ("trial 0", ["mlflow"]),
         ("optuna.study", []),
         ("trial 0", []),
+        ("mine", []),
+        ("trial 0", ["mlflow"]),
     ]
 
 

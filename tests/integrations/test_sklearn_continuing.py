@@ -8,6 +8,9 @@ import time
 
 import numpy as np
 import pytest
+
+pytest.importorskip("sklearn")
+
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.datasets import make_classification

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("sklearn")
+
 from sklearn import model_selection
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression

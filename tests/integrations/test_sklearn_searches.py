@@ -5,6 +5,9 @@ import io
 
 import numpy as np
 import pytest
+
+pytest.importorskip("sklearn")
+
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401

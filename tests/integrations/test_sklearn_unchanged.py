@@ -8,10 +8,14 @@ import sys
 import threading
 import warnings
 
-import cloudpickle
-import joblib
 import numpy as np
 import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("cloudpickle")
+
+import cloudpickle
+import joblib
 import sklearn
 import sklearn.base
 import sklearn.metrics

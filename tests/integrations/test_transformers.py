@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 import torch
 from transformers import Trainer, TrainerCallback
-from transformers_trainings import Endless, Sentences, history, model, trainer
+from transformers_trainings import Endless, Sentences, described, history, model, trainer
 
 import autotrack
 from autotrack.patching.scope import begin_leaf
@@ -100,7 +100,7 @@ def test_evaluate_and_predict_after_training_are_the_same_run(recorded, tmp_path
     assert test == {name: [(8, value)] for name, value in told.items()}
     assert {name: points for name, points in run.metrics.items() if name not in test} == history(own)
     assert [step for step, _ in run.metrics["eval_loss"]] == [8] == [step for step, _ in run.metrics["more_loss"]]
-    assert [(it.role, it.name) for it in run.datasets] == [
+    assert [(it.role, it.name) for it in described(run)] == [
         ("train", "train"),
         ("validation", "eval"),
         ("validation", "more"),
@@ -127,7 +127,7 @@ def test_what_is_evaluated_before_a_training_belongs_to_it(recorded, tmp_path) -
     (run,) = recorded.runs()
     assert [step for step, _ in run.metrics["eval_loss"]] == [0, 8]
     assert run.metrics["eval_loss"][0][1] == before["eval_loss"]
-    assert [(it.role, it.name) for it in run.datasets] == [("validation", "eval"), ("train", "train")]
+    assert [(it.role, it.name) for it in described(run)] == [("validation", "eval"), ("train", "train")]
     assert run.params["max_steps"] == 8
 
 
@@ -149,7 +149,7 @@ def test_several_eval_datasets(recorded, tmp_path) -> None:
     (run,) = recorded.runs()
     assert run.metrics == history(own)
     assert [step for step, _ in run.metrics["eval_near_loss"]] == [4, 8, 8]
-    assert [(it.role, it.name) for it in run.datasets] == [
+    assert [(it.role, it.name) for it in described(run)] == [
         ("train", "train"),
         ("validation", "near"),
         ("validation", "far"),
@@ -165,7 +165,7 @@ def test_an_iterable_dataset_is_only_read_by_the_trainer(recorded, tmp_path) -> 
     assert plain.taken == tracked.taken
     (run,) = recorded.runs()
     assert run.metrics == history(own)
-    assert [it.role for it in run.datasets] == ["train"]
+    assert [it.role for it in described(run)] == ["train"]
 
 
 def test_datasets_of_the_datasets_library(recorded, tmp_path) -> None:
@@ -178,7 +178,7 @@ def test_datasets_of_the_datasets_library(recorded, tmp_path) -> None:
     own = trainer(tmp_path, train_dataset=table, eval_dataset=stream, eval_strategy="steps", eval_steps=8)
     own.train()
     (run,) = recorded.runs()
-    train, validation = (it.record for it in run.datasets)
+    train, validation = (it.record for it in described(run))
     assert (train["kind"], train["n_rows"], train["n_columns"]) == ("datasets.Dataset", 16, 3)
     assert [column["name"] for column in train["columns"]] == ["input_ids", "labels", "unused"]
     assert train["hf_fingerprint"] == table._fingerprint
@@ -194,7 +194,7 @@ def test_a_dataset_is_recorded_once_whatever_it_is(recorded, tmp_path) -> None:
     own.evaluate()
     own.predict(rows)
     (run,) = recorded.runs()
-    assert [(it.role, it.record["n_rows"]) for it in run.datasets] == [("train", 12), ("validation", 8), ("test", 8)]
+    assert [(it.role, it.record["n_rows"]) for it in described(run)] == [("train", 12), ("validation", 8), ("test", 8)]
 
 
 def test_datasets_are_left_out_when_they_are_not_wanted(tmp_path) -> None:

@@ -18,7 +18,7 @@ import cloudpickle
 from transformers import TrainerCallback
 from transformers.integrations import INTEGRATION_TO_CALLBACK
 from transformers.trainer import DEFAULT_CALLBACKS, Trainer
-from transformers_trainings import Sentences, history, trainer
+from transformers_trainings import Sentences, described, history, trainer
 
 import autotrack
 from autotrack.plugin import observe_for_callback
@@ -45,7 +45,7 @@ def test_it_records_what_it_is_passed_to(recorded, tmp_path, caplog) -> None:
     assert {name: points for name, points in run.metrics.items() if name not in told} == history(own)
     assert run.metrics["test_loss"] == [(8, told["test_loss"])]
     assert (run.params["max_steps"], run.params["model.type"]) == (8, "bert")
-    assert [it.role for it in run.datasets] == ["train", "validation", "test"]
+    assert [it.role for it in described(run)] == ["train", "validation", "test"]
     assert set(run.artifacts) == {"training_args.json", "model_config.json"}
     assert autotrack.current_run() is None
 

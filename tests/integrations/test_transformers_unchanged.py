@@ -20,7 +20,7 @@ from transformers.trainer import DEFAULT_CALLBACKS, Trainer
 from transformers_trainings import Sentences, history, model, trainer
 
 import autotrack
-from autotrack.events import RunStarted
+from autotrack.events import MetricsLogged, RunStarted
 from autotrack.journal.reader import Journal, journals
 from autotrack.testing import recording
 from autotrack_transformers import AutotrackCallback
@@ -216,15 +216,18 @@ def test_a_backend_that_the_trainer_feeds_gets_the_run_once(tmp_path, monkeypatc
             own.train()
             assert recorded.runs()[-1].metrics == history(own)
             mlflow.end_run()
-    told = [
-        record.event.not_to
-        for folder in journals(tmp_path / "home")
-        for record in Journal(folder).records()
-        if isinstance(record.event, RunStarted)
-    ]
-    assert ["mlflow" in names for names in told] == [True, True, False] and told[0] == ["mlflow"]
+        with autotrack.start_run() as run:  # which goes there: but what the trainer sends does not go twice
+            trainer(tmp_path, report_to=["mlflow"]).train()
+            run.log_metrics({"mine": 1.5}, 0)
+            mlflow.end_run()
+    events = [record.event for folder in journals(tmp_path / "home") for record in Journal(folder).records()]
+    told = [event.not_to for event in events if isinstance(event, RunStarted)]
+    assert ["mlflow" in names for names in told] == [True, True, False, False] and told[0] == ["mlflow"]
+    points = [event for event in events if isinstance(event, MetricsLogged) and event.run == run.id]
+    assert [event.values for event in points if not event.not_to] == [{"mine": 1.5}]
+    assert {event.not_to for event in points} == {(), ("mlflow",)} and "train_loss" in points[-2].values
     theirs = mlflow.search_runs(experiment_names=["theirs"])
-    assert len(theirs) == 2 and theirs["metrics.train_loss"].notna().all()
+    assert len(theirs) == 3 and theirs["metrics.train_loss"].notna().all()
 
 
 def test_secrets_are_masked_wherever_they_are(tmp_path) -> None:

@@ -23,7 +23,7 @@ import trl
 from safetensors.torch import load
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers_trainings import history, model, trainer
+from transformers_trainings import described, history, model, trainer
 
 from autotrack.testing import recording
 
@@ -92,7 +92,7 @@ def test_supervised_fine_tuning_is_one_run(recorded, tmp_path) -> None:
     assert (run.params["max_length"], run.params["max_steps"]) == (16, 4)
     assert "packing" not in run.params
     assert (run.params["model.class"], run.params["model.hidden_size"]) == ("GPT2LMHeadModel", 16)
-    assert [(it.role, it.record["kind"], it.record["n_rows"]) for it in run.datasets] == [
+    assert [(it.role, it.record["kind"], it.record["n_rows"]) for it in described(run)] == [
         ("train", "datasets.Dataset", 8),
         ("validation", "datasets.Dataset", 4),
     ]

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+
+pytest.importorskip("xgboost")
+
 import xgboost
 from xgboost import cv, train
 

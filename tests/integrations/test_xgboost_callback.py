@@ -7,9 +7,13 @@ import pickle
 import subprocess
 import sys
 
-import cloudpickle
 import numpy as np
 import pytest
+
+pytest.importorskip("xgboost")
+pytest.importorskip("cloudpickle")
+
+import cloudpickle
 import xgboost
 from xgboost.callback import EarlyStopping, TrainingCallback
 

@@ -39,6 +39,8 @@ IMPORT = "import xgboost\nfrom xgboost import train, XGBRegressor"
     ],
 )
 def test_any_order_of_import_and_enable(tmp_path, order) -> None:
+    pytest.importorskip("xgboost")
+    pytest.importorskip("sklearn")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(order=order), str(tmp_path)], capture_output=True, text=True, check=False
     )

@@ -3,8 +3,13 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("xgboost")
+pytest.importorskip("pandas")
+
+import pandas as pd
 import xgboost
 from sklearn.metrics import mean_squared_error
 

@@ -7,9 +7,13 @@ import pickle
 import re
 import warnings
 
-import cloudpickle
 import numpy as np
 import pytest
+
+pytest.importorskip("xgboost")
+pytest.importorskip("cloudpickle")
+
+import cloudpickle
 import xgboost
 from xgboost.callback import CallbackContainer, LearningRateScheduler, TrainingCallback
 
@@ -201,7 +205,7 @@ def test_looks_and_pickling_stay_and_disable_is_total(tmp_path) -> None:
         autotrack.enable("xgboost", forwarder="off", home=tmp_path)
         autotrack_xgboost.AutotrackCallback()
         tracked = originals()
-        assert [a is b for a, b in zip(before, tracked, strict=True)].count(False) >= 8
+        assert [a is b for a, b in zip(before, tracked, strict=True)].count(False) >= 7  # `cv` of xgboost 2 in place
         assert [(inspect.signature(it), it.__doc__, it.__name__) for it in tracked if callable(it)] == looks
         for function in (xgboost.train, xgboost.cv, xgboost.XGBClassifier.fit, xgboost.DMatrix.__init__):
             assert pickle.loads(pickle.dumps(function)) is function
@@ -247,18 +251,16 @@ def test_another_tool_that_wrapped_train_first_goes_on(tmp_path, monkeypatch) ->
     assert [run.name for run in recorded.runs()] == ["xgboost.train"]
 
 
-def test_a_train_without_the_decorator_is_found_by_its_names(tmp_path, monkeypatch) -> None:
-    inner = xgboost.train.__wrapped__
-
-    def bare(params, dtrain, num_boost_round=10, **more):
-        return inner(params, dtrain, num_boost_round, **more)
-
+def test_a_train_without_the_decorator_is_seen_wherever_it_was_taken_to(tmp_path, monkeypatch) -> None:
+    bare = xgboost.train.__wrapped__
+    code = bare.__code__
     for module in (xgboost, xgboost.training, xgboost.sklearn):
         monkeypatch.setattr(module, "train", bare)
     with recording(tmp_path, "xgboost") as recorded:
-        xgboost.train({}, xgboost.DMatrix(X, Y), 2)
+        bare({}, xgboost.DMatrix(X, Y), 2)
         xgboost.XGBRegressor(n_estimators=2).fit(X, Y)
-    assert xgboost.train is xgboost.sklearn.train is bare
+    assert xgboost.train is xgboost.sklearn.train is bare and bare.__code__ is code
+    assert not hasattr(bare, "__wrapped__")
     runs = recorded.runs()
     assert [run.name for run in runs] == ["xgboost.train", "XGBRegressor"]
     assert [run.params["num_boost_round"] for run in runs] == [2, 2]

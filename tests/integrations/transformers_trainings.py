@@ -80,6 +80,11 @@ def history(of: Any) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
+def described(run: Any) -> list[Any]:
+    """The datasets of a run as they were before training, without what is told of them when they have passed."""
+    return [it for it in run.datasets if "stream" not in it.record]
+
+
 def logged(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The series of a run without those that the trainer does not log itself."""
     return {name: points for name, points in metrics.items() if name not in OURS}

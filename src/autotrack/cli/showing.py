@@ -13,6 +13,7 @@ from autotrack.cli.printing import (
     duration,
     json_option,
     moment,
+    plain,
     print_heading,
     print_json,
     print_table,
@@ -24,12 +25,30 @@ from autotrack.session import session
 
 @click.command(epilog="\b\nExamples:\n  autotrack show latest\n  autotrack show 4f2a --json | jq .params")
 @click.argument("run")
+@click.option("--lineage", is_flag=True, help="What it came from and what came of it: data, models and runs.")
+@click.option("--openlineage", is_flag=True, help="The same as OpenLineage events, in JSON.")
+@click.option(
+    "--depth", type=click.IntRange(0), default=5, help="How many runs away --lineage goes.", show_default=True
+)
+@click.option("--console", is_flag=True, help="What the run wrote to stdout and stderr, and nothing else.")
 @json_option
-def show(run: str, as_json: bool) -> None:
+def show(run: str, console: bool, lineage: bool, openlineage: bool, depth: int, as_json: bool) -> None:
     """Show everything about one run.
 
     RUN is an id, the beginning of one, a name, or: latest.
     """
+    if console:
+        from autotrack.cli.console import print_console
+
+        with open_runs() as store:
+            print_console(store, identify(store, run), as_json=as_json)
+        return
+    if lineage or openlineage:
+        from autotrack.cli.lineage import print_lineage
+
+        with open_runs() as store:
+            print_lineage(store, identify(store, run), depth, as_json=as_json, as_events=openlineage)
+        return
     from autotrack.cli.deliveries import deliveries
 
     with open_runs() as store:
@@ -90,6 +109,8 @@ def _print(record: dict[str, Any]) -> None:
         [[one["name"], size(one["bytes"]), one["digest"]] for one in record["artifacts"]],
         right=("size",),
     )
+    _section("notebook", ["", ""], _notebook(record.get("notebook") or {}))
+    _section("randomness", ["", ""], _randomness(record.get("randomness") or {}))
     _section("code", ["", ""], list(record["code"].items()))
     _section("environment", ["", ""], list(record["environment"].items()))
     _section("what the record lacks", ["what", "count", "why"], _rows(record["notes"]), right=("count",))
@@ -105,6 +126,23 @@ def _section(title: str, columns: list[str], rows: Sequence[Sequence[Any]], righ
 def _dataset(one: dict[str, Any]) -> list[Any]:
     told = one["fingerprint"]
     return [one["role"], one["name"], told.get("n_rows"), told.get("n_columns"), told.get("kind"), told.get("value")]
+
+
+def _notebook(told: dict[str, Any]) -> list[list[Any]]:
+    kept = told.get("notebook") or {}
+    rows = [["cells", told.get("cells")], ["file", told.get("source")], ["kept as", kept.get("digest")]]
+    return [row for row in rows if row[1] is not None]
+
+
+def _randomness(told: dict[str, Any]) -> list[list[Any]]:
+    if not told:
+        return []
+    lacking = [*told.get("not_seeded", ()), *told.get("unknown", ())]
+    answer = {"True": "yes", "False": "no: ", "None": "unknown: "}[str(told.get("seeded"))]
+    answer += ", ".join(lacking) if told.get("seeded") is not True else ""
+    seeds = ", ".join(f"{name} {plain(seed)}" for name, seed in (told.get("seeds") or {}).items())
+    flags = ", ".join(f"{name} {plain(flag)}" for name, flag in (told.get("flags") or {}).items())
+    return [[key, text] for key, text in (("seeded", answer), ("seeds", seeds), ("flags", flags)) if text]
 
 
 def _not_kept(model: dict[str, Any]) -> str:

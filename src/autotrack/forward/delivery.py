@@ -112,9 +112,13 @@ class Delivery:
         if isinstance(event, RunStarted) and self.name in event.not_to and event.run not in self.progress.not_to:
             self.progress.not_to.append(event.run)
             self.progress.note(event.run, "the whole run", f"the framework's own logger sends it to {self.name}")
-        if isinstance(event, MetricsLogged) and self.name in event.not_to:
+        if event.run in self.progress.not_to:
             return False
-        return event.run not in self.progress.not_to
+        if isinstance(event, MetricsLogged) and self.name in event.not_to:
+            why = f"the framework's own logger feeds {self.name}"
+            self.progress.note(event.run, "points", why, len(event.values))
+            return False
+        return True
 
     def _send(self, batch: list[Record]) -> None:
         assert self._backend is not None and self._context is not None

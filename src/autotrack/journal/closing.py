@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from autotrack.events import NoteLogged, RunEnded, RunStarted, encode
+from autotrack.events import ConsoleLogged, NoteLogged, RunEnded, RunStarted, encode
 from autotrack.journal.frames import CLOSING, frame, segment_name
 from autotrack.journal.liveness import is_alive
 from autotrack.journal.reader import Journal
+from autotrack.journal.tail import forget, left_behind
 
 FIRST_SEQUENCE: Final = 1 << 62
 
@@ -56,8 +57,10 @@ def _close(folder: Path, *, seen_now: bool) -> None:
             open_runs.pop(event.run, None)
     ended = time.time_ns() if seen_now else last
     torn, damaged = journal.damage.torn_bytes, journal.damage.frames
-    events: list[RunEnded | NoteLogged] = []
+    events: list[RunEnded | NoteLogged | ConsoleLogged] = []
+    home = folder.parent.parent
     for run in open_runs:
+        events += left_behind(home, run)
         if damaged:
             events.append(NoteLogged(run, ended, "damaged frames", damaged, "the journal's bytes were altered on disk"))
         if torn:
@@ -73,5 +76,6 @@ def _close(folder: Path, *, seen_now: bool) -> None:
         pass
     except OSError:  # a file system without links
         draft.replace(target)
-        return
-    draft.unlink()
+    draft.unlink(missing_ok=True)
+    for run in open_runs:
+        forget(home, run)

@@ -9,11 +9,11 @@ is silent, unless it becomes a rank of a process group; other children are told 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from autotrack import guard
 from autotrack.patching import job
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from autotrack.run import Run
 
 Kind: TypeAlias = Literal["container", "leaf"]
+T = TypeVar("T")
 
 
 class Scope(NamedTuple):
@@ -46,9 +47,12 @@ reopen_run: Callable[[Run], None] | None = None
 class Leaf:
     """A training call that is being recorded. As a context manager it ends with what `outcome` then says."""
 
-    def __init__(self, run: Run, *, owns: bool) -> None:
+    def __init__(self, run: Run, *, owns: bool, not_to: Sequence[str] = ()) -> None:
         self.run = run
         self.owns = owns
+        self.not_to = not_to
+        """Backends that the framework's own logger feeds with this training's points, where the run, which is not this
+        training's alone, goes to them: the integration gives it to `run.log_metrics` with what that logger logs."""
         self.outcome: Outcome | None = None
         self.status: Status | None = None
         """Set to end the run with another status than the outcome gives, such as `pruned`."""
@@ -90,23 +94,26 @@ def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
     if is_silent() or open_run is None:
         return None
     around = current()
+    not_to = details.get("not_to", ())
     if around is not None and around.run is not None:
-        return Leaf(around.run, owns=False)
+        return Leaf(around.run, owns=False, not_to=not_to)
     run = open_run(name=name, integration=integration, **details)
-    return Leaf(run, owns=True) if run is not None else None
+    if run is None:
+        return None
+    return Leaf(run, owns=True, not_to=() if run.owner else not_to)  # of its own run none of it goes there
 
 
-def rejoin_leaf(run: Run, *, reopen: bool = False) -> Leaf | None:
+def rejoin_leaf(run: Run, *, reopen: bool = False, not_to: Sequence[str] = ()) -> Leaf | None:
     """Begin another call of the training that `run` records; None where it is silent. Ending it leaves the run open.
 
-    With `reopen`, a run that has ended is running again, and ends with the leaf.
+    With `reopen`, a run that has ended is running again, and ends with the leaf. `not_to` as for `begin_leaf`.
     """
     if is_silent():
         return None
     ended = run.status != "running"
     if reopen and ended and reopen_run is not None:
         reopen_run(run)
-    return Leaf(run, owns=reopen and ended)
+    return Leaf(run, owns=reopen and ended, not_to=not_to)
 
 
 def current() -> Scope | None:
@@ -155,6 +162,29 @@ def resume(scopes: tuple[Scope, ...]) -> Iterator[None]:
         yield
     finally:
         _open.reset(token)
+
+
+class Ongoing(Generic[T]):
+    """What an integration is recording right now in this thread or task, for its observers that see parts of a call.
+
+    Made once, at the top of a module. It crosses threads as little as scopes do.
+    """
+
+    def __init__(self, integration: str) -> None:
+        self._now: ContextVar[T | None] = ContextVar(f"autotrack_{integration}", default=None)
+
+    def now(self) -> T | None:
+        """What was given to the innermost `recorded_in` that is open, or None."""
+        return self._now.get()
+
+    @contextmanager
+    def recorded_in(self, recording: T | None) -> Iterator[None]:
+        """What is seen inside belongs to `recording`; with None, to nothing, as in a training that is silent."""
+        token = self._now.set(recording)
+        try:
+            yield
+        finally:
+            self._now.reset(token)
 
 
 def _enter(scope: Scope) -> None:

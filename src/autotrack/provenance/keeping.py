@@ -11,7 +11,7 @@ from typing import Any
 
 from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, ModelLogged, Step
-from autotrack.provenance import packing, snapshots, weights
+from autotrack.provenance import modelfiles, packing, snapshots, weights
 from autotrack.provenance.blobs import Blobs
 
 
@@ -34,7 +34,8 @@ def model_event(run: str, model: Any, name: str, step: Step | None, home: Path) 
     """Keep `model` and give the event that says so, or that says why nothing was kept. Never raises for a model."""
     now = time.time_ns()
     try:
-        saved = weights.save(model)
+        with modelfiles.apart():  # some products save to a file alone
+            saved = weights.save(model)
         if saved.parts is not None:
             recipe = packing.keep(home, saved.parts, saved.size)
             taken = snapshots.take(home, snapshots.IN_PARTS, recipe.encode())

@@ -10,19 +10,11 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from autotrack.provenance.masking import MASK, is_secret, mask_tokens, mask_urls
+
 if TYPE_CHECKING:
     from autotrack.events import Scalar
 
-MASK = "***"
-
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "secret", "secrets", "credential", "credentials"})
-_SECRET_ENDINGS = (
-    ("api", "key"), ("apikey",), ("access", "key"), ("private", "key"), ("secret", "key"), ("account", "key"),
-    ("auth", "token"), ("access", "token"), ("api", "token"), ("bearer", "token"), ("hub", "token"), ("hf", "token"),
-    ("refresh", "token"), ("session", "token"),
-)  # fmt: skip
-_URL_LOGIN = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -50,7 +42,7 @@ def scalar(value: Any) -> Scalar:
         return value
     if type(value) in (int, float, str):
         if isinstance(value, str):
-            return mask_urls(value)
+            return mask_tokens(mask_urls(value))
         return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         try:
@@ -67,7 +59,7 @@ def scalar(value: Any) -> Scalar:
         text = str(value) if isinstance(value, str) else repr(value)
     except Exception:  # a user's repr that raises
         text = f"<{type(value).__qualname__}>"
-    return mask_urls(_ADDRESS.sub("", text))
+    return mask_tokens(mask_urls(_ADDRESS.sub("", text)))
 
 
 def plain(value: Any, _inside: tuple[int, ...] = ()) -> Any:
@@ -88,18 +80,8 @@ def plain(value: Any, _inside: tuple[int, ...] = ()) -> Any:
     return scalar(value)
 
 
-def is_secret(key: str) -> bool:
-    """Whether a key names a secret by its words: `api_key`, `hubToken`, `db_password`; `num_cls_token` is none."""
-    words = tuple(word.lower() for word in _WORDS.findall(key))
-    if _SECRET_WORDS.intersection(words) or words == ("token",):
-        return True
-    return any(words[-len(ending) :] == ending for ending in _SECRET_ENDINGS)
-
-
 def _hides(key: Any, value: Any) -> bool:
     return is_secret(str(key)) and value is not None and not isinstance(value, bool)
 
 
-def mask_urls(text: str) -> str:
-    """`text` with the user and password of any URL in it masked."""
-    return _URL_LOGIN.sub(MASK, text) if "://" in text else text
+__all__ = ["MASK", "flatten", "is_secret", "mask_urls", "plain", "scalar"]

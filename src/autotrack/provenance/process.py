@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autotrack.journal.liveness import host_name
-from autotrack.provenance.params import is_secret, mask_urls
+from autotrack.provenance.masking import masked_command
 
 
 @cache
@@ -50,22 +50,6 @@ def code() -> dict[str, Any]:
             found["commit"] = text
         break
     return found
-
-
-def masked_command(command: list[str]) -> list[str]:
-    """A command line with the values of options that name a secret, and logins in URLs, masked."""
-    masked: list[str] = []
-    hide = False
-    for word in command:
-        name, equals, _ = word.partition("=")
-        if hide:
-            masked.append("***")
-        elif equals and is_secret(name.lstrip("-")):
-            masked.append(f"{name}=***")
-        else:
-            masked.append(mask_urls(word))
-        hide = not hide and word.startswith("-") and not equals and is_secret(word.lstrip("-"))
-    return masked
 
 
 def _reference(git: Path, reference: str) -> str:

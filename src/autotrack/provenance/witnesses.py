@@ -34,7 +34,15 @@ class Witness(Protocol):
         """This process is a forked child now, and no run of the parent is its own."""
 
 
-PLACES: Final[tuple[str, ...]] = ()
+PLACES: Final[tuple[str, ...]] = (
+    "autotrack.provenance.environment.witness:witness",
+    "autotrack.provenance.code.witness:witness",
+    "autotrack.provenance.expecting:expecting",
+    "autotrack.provenance.console:console",
+    "autotrack.provenance.randomness:witness",
+    "autotrack.provenance.notebook:witness",
+    "autotrack.provenance.modelfiles:witness",
+)
 """`module:function` of each kind; called with the settings, it gives a witness, or None where it is off."""
 
 
@@ -42,6 +50,7 @@ class Witnesses:
     """All witnesses of this process."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self._all: list[Witness] = []
         for place in PLACES:
             module, _, name = place.partition(":")

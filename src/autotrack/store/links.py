@@ -92,11 +92,14 @@ def _own(connection: Connection, ids: list[str], found: Neighbourhood) -> None:
 def _parents_and_children(connection: Connection, ids: list[str], found: Neighbourhood, most: int) -> None:
     parents = {found.runs[run]["parent_id"] for run in ids} - {None, *ids}
     _headers(connection, parents, found)
-    for run in ids:
-        count = connection.execute(select(func.count()).where(runs.c.parent_id == run)).scalar_one()
-        found.left_out += max(0, int(count) - most)
-        wanted = select(*HEADER).where(runs.c.parent_id == run).order_by(runs.c.started_at, runs.c.id).limit(most)
-        for row in connection.execute(wanted):
+    counts: dict[str, int] = {}
+    for some in slices(ids):
+        wanted = select(runs.c.parent_id, func.count()).where(runs.c.parent_id.in_(some)).group_by(runs.c.parent_id)
+        counts.update((run, count) for run, count in connection.execute(wanted))
+    for run, count in counts.items():
+        found.left_out += max(0, count - most)
+        first = select(*HEADER).where(runs.c.parent_id == run).order_by(runs.c.started_at, runs.c.id).limit(most)
+        for row in connection.execute(first):
             found.runs.setdefault(row.id, header(row) | {"resumed": []})
             found.children.setdefault(run, []).append(row.id)
 

@@ -1,0 +1,244 @@
+"""Masking: what no journal, store, blob or backend may hold is replaced before it is recorded.
+
+A text of the user's enters (a param, a command line, a URL, the value of a variable) and leaves with `***` where a
+secret stood. Three things tell one: the name that it stands under (`api_key=…`), its place in a URL
+(`https://user:password@…`, `?token=…`), and its own form, which issuers make recognisable (`hf_…`, `AKIA…`, a JSON web
+token, a private key). The same forms tell which files are kept out of a capsule. Most texts hold none of it, so that
+the first look is cheap and the patterns are compiled when one is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+MASK: Final = "***"
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_SECRET_WORDS = frozenset(
+    {"password", "passwd", "passphrase", "passcode", "secret", "secrets", "credential", "credentials"}
+)
+_SECRET_ENDINGS = (
+    ("api", "key"), ("apikey",), ("access", "key"), ("private", "key"), ("secret", "key"), ("account", "key"),
+    ("auth", "token"), ("access", "token"), ("api", "token"), ("bearer", "token"), ("hub", "token"), ("hf", "token"),
+    ("refresh", "token"), ("session", "token"), ("access", "key", "id"), ("signing", "key"), ("encryption", "key"),
+    ("personal", "token"), ("github", "token"), ("gh", "token"), ("gitlab", "token"), ("id", "token"),
+    ("wandb", "token"), ("write", "token"), ("read", "token"), ("deploy", "token"), ("security", "token"),
+    ("connection", "string"), ("webhook", "url"), ("sas", "token"), ("auth", "key"), ("license", "key"),
+)  # fmt: skip
+
+TOKEN_FORMS: Final[tuple[tuple[str, str], ...]] = (
+    ("hf_", r"hf_[A-Za-z0-9]{24,}"),
+    ("api_org_", r"api_org_[A-Za-z0-9]{24,}"),
+    ("ghp_", r"ghp_[A-Za-z0-9]{24,}"),
+    ("gho_", r"gho_[A-Za-z0-9]{24,}"),
+    ("ghu_", r"ghu_[A-Za-z0-9]{24,}"),
+    ("ghs_", r"ghs_[A-Za-z0-9]{24,}"),
+    ("ghr_", r"ghr_[A-Za-z0-9]{24,}"),
+    ("github_pat_", r"github_pat_\w{22,}"),
+    ("glpat-", r"glpat-[\w\-]{20,}"),
+    ("AKIA", r"AKIA[A-Z0-9]{16}\b"),
+    ("ASIA", r"ASIA[A-Z0-9]{16}\b"),
+    ("sk-", r"sk-(?:(?:ant|proj|svcacct|admin)-[\w\-]{20,}|(?:[a-z0-9]{1,12}-){0,3}[A-Za-z0-9]{20,})"),
+    ("k_live_", r"[sr]k_live_[A-Za-z0-9]{16,}"),
+    ("k_test_", r"[sr]k_test_[A-Za-z0-9]{16,}"),
+    ("xox", r"xox[abeoprs]-[A-Za-z0-9\-]{10,}"),
+    ("xapp-", r"xapp-[A-Za-z0-9\-]{20,}"),
+    ("hooks.slack.com/", r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,}"),
+    ("AIza", r"AIza[\w\-]{35}"),
+    ("ya29.", r"ya29\.[\w\-]{20,}"),
+    ("GOCSPX-", r"GOCSPX-[\w\-]{20,}"),
+    ("eyJ", r"eyJ[\w\-]{10,}\.eyJ[\w\-]{10,}\.[\w\-]*|eyJhcGlf[A-Za-z0-9+/_\-]{20,}={0,2}"),
+    ("dapi", r"dapi[0-9a-f]{32}(?:-\d)?"),
+    ("npm_", r"npm_[A-Za-z0-9]{36}"),
+    ("pypi-", r"pypi-[\w\-]{30,}"),
+    ("dckr_", r"dckr_(?:pat|oat)_[\w\-]{20,}"),
+    ("nvapi-", r"nvapi-[\w\-]{30,}"),
+    ("wandb_v1_", r"wandb_v1_\w{20,}"),
+    ("r8_", r"r8_[A-Za-z0-9]{30,}"),
+    ("gsk_", r"gsk_[A-Za-z0-9]{30,}"),
+    ("xai-", r"xai-[A-Za-z0-9]{30,}"),
+    ("pplx-", r"pplx-[A-Za-z0-9]{30,}"),
+    ("hvs.", r"hvs\.[\w\-]{20,}"),
+    ("SG.", r"SG\.[\w\-]{16,}\.[\w\-]{16,}"),
+    ("dop_v1_", r"dop_v1_[0-9a-f]{40,}"),
+    ("ATATT3", r"ATATT3[\w\-=]{20,}"),
+    ("shpat_", r"shpat_[0-9a-fA-F]{32}"),
+    ("glsa_", r"glsa_\w{30,}"),
+    ("lsv2_", r"lsv2_(?:pt|sk)_\w{20,}"),
+    ("AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[A-Z0-9]{50,}"),
+    ("AccountKey=", r"AccountKey=[A-Za-z0-9+/]{20,}={0,2}"),
+    ("SharedAccessKey=", r"SharedAccessKey=[A-Za-z0-9+/]{20,}={0,2}"),
+)  # fmt: skip
+"""What each form of token holds in any case, by which it is found fast, and the form itself."""
+
+KEY_BLOCK: Final = "-----BEGIN"
+"""With `PRIVATE KEY` behind it, in PEM, OpenSSH and PGP alike."""
+
+_URL_LOGIN = re.compile(r"(?<=://)[^/\s:@\"'<>]*:[^/\s\"'<>]*(?=@)")
+_URL_TOKEN = re.compile(r"(?<=://)(?!git@)[^/\s:@\"'<>]{16,}(?=@)")
+_QUERY = re.compile(r"(?<=[?&;])([A-Za-z][\w.\-]*)=([^&#\s\"']+)")
+_QUERY_SECRETS = frozenset(
+    {"token", "sig", "signature", "key", "code", "auth", "sas", "x-amz-signature", "x-amz-credential",
+     "x-amz-security-token", "x-goog-signature", "x-goog-credential", "awsaccesskeyid"}
+)  # fmt: skip
+_PLACEHOLDERS = frozenset({"none", "null", "true", "false", "", "bearer", "basic", "digest", "token", MASK})
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key names a secret by its words: `api_key`, `hubToken`, `db_password`; `num_cls_token` is none."""
+    words = tuple(word.lower() for word in _WORDS.findall(key))
+    if _SECRET_WORDS.intersection(words) or words in (("token",), ("auth",), ("authorization",)):
+        return True
+    if len(words) > 1 and words[-1] == "pwd":  # alone it is the working folder
+        return True
+    return any(words[-len(ending) :] == ending for ending in _SECRET_ENDINGS)
+
+
+def is_secret_variable(name: str) -> bool:
+    """Whether an environment variable is named like a secret: beside `is_secret`, whatever ends in `TOKEN`, `KEY`."""
+    last = name.upper().rpartition("_")[2]
+    return is_secret(name) or last in {"TOKEN", "KEY", "PAT", "AUTH", "DSN", "JWT"} or name.upper().endswith("_KEY_ID")
+
+
+def mask_urls(text: str) -> str:
+    """`text` with what a URL in it may hold of secrets masked: user and password, tokens, signatures of its query."""
+    if "://" not in text:
+        return text
+    text = _URL_TOKEN.sub(MASK, _URL_LOGIN.sub(MASK, text))
+    return _QUERY.sub(_masked_query, text) if "?" in text else text
+
+
+def mask_tokens(text: str) -> str:
+    """`text` with everything masked that has the form of a token or is a private key."""
+    if KEY_BLOCK in text:
+        text = _key_blocks().sub(MASK, text)
+    if any(literal in text for literal, _ in TOKEN_FORMS):
+        text = _tokens().sub(MASK, text)
+    return text
+
+
+def masked(text: str) -> str:
+    """Any text of the user's with all that looks like a secret masked, by name, place or form. Linear in its length."""
+    if len(text) < 4:
+        return text
+    text = mask_tokens(mask_urls(text))
+    if "=" in text or ":" in text or " " in text:
+        text = _assignments().sub(_masked_assignment, _bearers().sub(_masked_bearer, text))
+    return text
+
+
+def masked_command(command: Sequence[str]) -> list[str]:
+    """A command line with the values of options that name a secret, and whatever else looks like one, masked."""
+    shown: list[str] = []
+    hide = False
+    for word in command:
+        name, equals, value = word.partition("=")
+        if hide:
+            shown.append(MASK)
+        elif equals and is_secret(name.lstrip("-+~")) and value.lower() not in _PLACEHOLDERS and not _spaced(name):
+            shown.append(f"{name}={MASK}")
+        else:
+            shown.append(masked(word))
+        hide = not hide and word.startswith("-") and not equals and not _spaced(word) and is_secret(word.lstrip("-"))
+    return shown
+
+
+def holds_secret(data: bytes) -> str | None:
+    """What kind of secret the bytes of a file hold: `a private key`, `a token`; None where none is recognised."""
+    if KEY_BLOCK.encode() in data and _key_bytes().search(data):
+        return "a private key"
+    return "a token" if _may_hold_token(data) and _token_bytes().search(data) else None
+
+
+def rules() -> str:
+    """A name of what `holds_secret` looks for: another one where it looks for something else."""
+    return hashlib.sha256((_tokens().pattern + _key_bytes().pattern.decode()).encode()).hexdigest()[:16]
+
+
+def _spaced(word: str) -> bool:
+    return any(sign.isspace() for sign in word)
+
+
+def _masked_query(match: re.Match[str]) -> str:
+    name = match[1]
+    return f"{name}={MASK}" if name.lower() in _QUERY_SECRETS or is_secret(name) else match[0]
+
+
+def _masked_assignment(match: re.Match[str]) -> str:
+    name, between, value = match[1], match[2], match[3]
+    bare = value.strip("\"'")
+    if bare.lower() in _PLACEHOLDERS or not is_secret(name) or _is_expression(value):
+        return match[0]
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{name}{between}{quote}{MASK}{quote}"
+
+
+def _is_expression(value: str) -> bool:
+    """Whether code is assigned, such as `os.environ["TOKEN"]` or `getpass()`, which is no secret itself."""
+    return value[0] not in "\"'" and ("(" in value or "[" in value)
+
+
+def _masked_bearer(match: re.Match[str]) -> str:
+    return f"{match[1]}{MASK}"
+
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    return re.compile(r"(?<![A-Za-z0-9])(?:" + "|".join(form for _, form in TOKEN_FORMS) + ")")
+
+
+@cache
+def _token_bytes() -> re.Pattern[bytes]:
+    return re.compile(_tokens().pattern.encode())
+
+
+def _may_hold_token(data: bytes) -> bool:
+    """Whether the literal of any form is in `data`, at ten times the speed of the forms themselves."""
+    anchored, others = _literals()
+    return any(one.search(data) for one in anchored) or any(one in data for one in others)
+
+
+@cache
+def _literals() -> tuple[list[re.Pattern[bytes]], list[bytes]]:
+    """Literals that end in `_` or `-`, looked for from there backwards, as one byte is found fastest; the others."""
+    literals = [literal.encode() for literal, _ in TOKEN_FORMS]
+    anchored = []
+    for last in (b"_", b"-"):
+        ending = [literal for literal in literals if literal.endswith(last)]
+        behind = (b"|".join(re.escape(one) for one in ending if len(one) == size) for size in {*map(len, ending)})
+        anchored.append(re.compile(re.escape(last) + b"(?:" + b"|".join(b"(?<=%s)" % some for some in behind) + b")"))
+    return anchored, [literal for literal in literals if not literal.endswith((b"_", b"-"))]
+
+
+@cache
+def _key_blocks() -> re.Pattern[str]:
+    # Up to the end mark, or, where that was cut off, as long as the text goes on as a key does.
+    return re.compile(
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----(?:[^-]*-----END [A-Z0-9 ]*-----|[A-Za-z0-9+/=\s\\:,.\-]*)"
+    )
+
+
+@cache
+def _key_bytes() -> re.Pattern[bytes]:
+    # With something of the key behind it: sources that only compare with the header are no keys.
+    return re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----\s*(?:\\[rn])*[A-Za-z0-9+/=:\-, \t\r\n]{32}")
+
+
+@cache
+def _assignments() -> re.Pattern[str]:
+    return re.compile(
+        r"(?<![\w.\-])([A-Za-z_][\w.\-]{1,80})([\"']?\s{0,4}(?::\s{0,4}[A-Za-z_][\w\[\], |.]{0,40}=|[:=])\s{0,4})"
+        r"(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"',;&}\])]+)"
+    )
+
+
+@cache
+def _bearers() -> re.Pattern[str]:
+    return re.compile(
+        r"([Aa]uthorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:[A-Za-z]{1,20}\s{1,4})?"
+        r"|\b(?:[Bb]earer|[Bb]asic|[Tt]oken)\s{1,4}(?=[^\s\"']*\d)(?=[^\s\"']{16}))[^\s\"',]+"
+    )
