@@ -56,4 +56,43 @@ def test_a_script_reaches_the_server(
     assert [step for step, _, _ in run["metrics"]["odd"]] == [0]
     assert run["params"]["lr"] == "0.1" and run["params"]["odd_name__"] == "1" and len(run["params"]["long"]) == 6000
     assert run["datasets"][0]["tags"]["mlflow.data.context"] == "train"
-    assert run["artifacts"] == ["autotrack/run.json"]
+    assert "autotrack/run.json" in run["artifacts"]
+    if outcome == "finished":  # a kill may come before they are taken
+        assert {"autotrack/code.json", "autotrack/environment.json", "autotrack/pylock.toml"} <= set(run["artifacts"])
+
+
+def test_a_planted_secret_reaches_the_server_in_no_form(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searched for in every byte that the server keeps: database, files and log."""
+    planted = "Qz7Planted"
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / ".env").write_text(f"API_KEY={planted}-env\n")
+    (project / "deploy.pem").write_text(f"-----BEGIN PRIVATE KEY-----\n{planted * 8}\n-----END PRIVATE KEY-----\n")
+    (project / "train.py").write_text(
+        "import autotrack, sys\n"
+        "with autotrack.start_run('secretive') as run:\n"
+        "    print(run.id)\n"
+        "    print('arguments:', *sys.argv[1:])\n"
+        "    run.log_params({'api_key': sys.argv[2], 'url': sys.argv[4], 'header': sys.argv[5], 'lr': 0.5})\n"
+    )
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    token = "hf_" + planted + "x" * 30
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    monkeypatch.setenv("AUTOTRACK_BACKENDS", "local,mlflow")
+    monkeypatch.setenv("AUTOTRACK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AUTOTRACK_CODE", "1")
+    monkeypatch.setenv("SLURM_COMMENT", f"run with {token}")
+    url = f"postgresql://user:{planted}@host/db"
+    arguments = ["--token", token, f"--password={planted}", url, f"Authorization: Bearer {planted}123456789"]
+    done = subprocess.run(
+        [sys.executable, "train.py", *arguments], cwd=project, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    run = the_run(server, done.stdout.splitlines()[0])
+    assert run["status"] == "FINISHED" and run["params"]["lr"] == "0.5"
+    assert {"autotrack/code.json", "autotrack/console.log", "autotrack/environment.json"} <= set(run["artifacts"])
+    for folder in (server.folder, tmp_path / "home"):
+        kept = [path for path in folder.rglob("*") if path.is_file()]
+        assert len(kept) > 3 and [path for path in kept if planted.encode() in path.read_bytes()] == []

@@ -770,3 +770,21 @@ def test_a_lost_connection_is_unavailable_once_and_mends_itself(server: str, tmp
     assert backend.deliver(more) == 11
     assert steps_and_values(place, "r", "loss")[0] == list(range(10))
     backend.close()
+
+
+def test_what_was_hashed_as_it_passed_completes_the_dataset_that_was_told_before(place: Place, tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "journals", version="test", backends=("local",))
+    run = Run(lambda: writer, name="streamed", project="churn")
+    told = {"kind": "acme.Loader", "n_columns": 3, "coverage": 0.0, "method": "opaque"}
+    for record in (told, {"kind": "acme.Loader", "n_rows": 8, "coverage": 1.0, "stream": True, "value": "x1:ab"}):
+        writer.append_event(DatasetLogged(run.id, 1, "train", "data", record))
+    writer.append_event(DatasetLogged(run.id, 1, "test", "data", told))
+    writer.close()
+    journal_into(place, writer.folder)
+    with place.store() as store:
+        train, test = store.run(run.id)["datasets"]
+    assert train["fingerprint"] == {
+        "kind": "acme.Loader", "n_columns": 3, "coverage": 1.0, "method": "opaque",
+        "n_rows": 8, "stream": True, "value": "x1:ab",
+    }  # fmt: skip
+    assert test == {"role": "test", "name": "data", "fingerprint": told}

@@ -39,6 +39,9 @@ def test_a_token_is_masked_wherever_it_stands(token: str) -> None:
         ("{'api_key': 'a b c', 'lr': 0.1}", "{'api_key': '***', 'lr': 0.1}"),
         ('{"secret":"abc","n":1}', '{"secret":"***","n":1}'),
         ("api_key: str = 'abc'", "api_key: str = '***'"),
+        ("run --password=abc --lr=0.1", "run --password=*** --lr=0.1"),
+        ("run --api-key abc -x", "run --api-key *** -x"),
+        ("['train.py', '--password', 'abc', '--lr', '1']", "['train.py', '--password', '***', '--lr', '1']"),
         ("Authorization: Bearer abc", "Authorization: Bearer ***"),
         ("use bearer abcdefghijklmnop1", "use bearer ***"),
         ("a\n-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nb", "a\n***\nb"),
@@ -57,6 +60,7 @@ def test_secrets_by_name_and_place_are_masked(text: str, expected: str) -> None:
         "password=None", "token: null", "key = os.environ['TOKEN']", "api_key=os.environ['API_KEY']", "secrets",
         "3f786850e387550fdab836ed7e6dc881de23001b", "gho_short", "hf_hub_download", "eyJhbGciOi", "a token of thanks",
         "/home/me/.ssh/id_rsa", "PWD=/home/me", "lr=0.1", "optimizer=Adam(lr=1e-3)",
+        "see --password", "--tokenizer bert-base --pad-token-id 3", "a --key - b",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_stays(text: str) -> None:

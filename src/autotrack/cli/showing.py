@@ -95,6 +95,12 @@ def _print(record: dict[str, Any]) -> None:
         right=("rows", "columns"),
     )
     _section(
+        "rows that training had too",
+        ["role", "name", "of", "rows", "in"],
+        [row for one in record["datasets"] if (row := _leakage(one))],
+        right=("rows", "in"),
+    )
+    _section(
         "models",
         ["name", "step", "format", "size", "digest"],
         [
@@ -111,8 +117,8 @@ def _print(record: dict[str, Any]) -> None:
     )
     _section("notebook", ["", ""], _notebook(record.get("notebook") or {}))
     _section("randomness", ["", ""], _randomness(record.get("randomness") or {}))
-    _section("code", ["", ""], list(record["code"].items()))
-    _section("environment", ["", ""], list(record["environment"].items()))
+    _section("code", ["", ""], _told(record["code"]))
+    _section("environment", ["", ""], _told(record["environment"]))
     _section("what the record lacks", ["what", "count", "why"], _rows(record["notes"]), right=("count",))
     _print_delivery(record["delivery"])
 
@@ -126,6 +132,30 @@ def _section(title: str, columns: list[str], rows: Sequence[Sequence[Any]], righ
 def _dataset(one: dict[str, Any]) -> list[Any]:
     told = one["fingerprint"]
     return [one["role"], one["name"], told.get("n_rows"), told.get("n_columns"), told.get("kind"), told.get("value")]
+
+
+def _leakage(one: dict[str, Any]) -> list[Any] | None:
+    told = one["fingerprint"].get("leakage")
+    if not told or told.get("rows") == 0:
+        return None
+    rows = f"unknown: {told.get('why')}" if told.get("rows") is None else told["rows"]
+    return [one["role"], one["name"], told.get("with"), rows, told.get("of")]
+
+
+def _told(record: dict[str, Any]) -> list[list[Any]]:
+    """Rows of what there is to say: nothing empty, lists and names in a line, of a file its digest and size."""
+    return [[key, _in_a_line(value)] for key, value in record.items() if value not in (None, "", [], {})]
+
+
+def _in_a_line(value: Any) -> Any:
+    if isinstance(value, list):
+        words = [one.get("path", one) if isinstance(one, dict) else one for one in value]
+        return ", ".join(str(_in_a_line(word)) for word in words)
+    if isinstance(value, dict):
+        if set(value) == {"digest", "bytes"}:
+            return f"{value['digest']} ({size(value['bytes'])})"
+        return ", ".join(f"{key} {_in_a_line(item)}" for key, item in value.items() if item not in (None, "", [], {}))
+    return value
 
 
 def _notebook(told: dict[str, Any]) -> list[list[Any]]:

@@ -128,6 +128,8 @@ def masked(text: str) -> str:
     text = mask_tokens(mask_urls(text))
     if "=" in text or ":" in text or " " in text:
         text = _assignments().sub(_masked_assignment, _bearers().sub(_masked_bearer, text))
+    if "-" in text:
+        text = _options().sub(_masked_option, text)
     return text
 
 
@@ -171,7 +173,7 @@ def _masked_query(match: re.Match[str]) -> str:
 def _masked_assignment(match: re.Match[str]) -> str:
     name, between, value = match[1], match[2], match[3]
     bare = value.strip("\"'")
-    if bare.lower() in _PLACEHOLDERS or not is_secret(name) or _is_expression(value):
+    if bare.lower() in _PLACEHOLDERS or not is_secret(name.lstrip("-")) or _is_expression(value):
         return match[0]
     quote = value[0] if value[0] in "\"'" else ""
     return f"{name}{between}{quote}{MASK}{quote}"
@@ -180,6 +182,13 @@ def _masked_assignment(match: re.Match[str]) -> str:
 def _is_expression(value: str) -> bool:
     """Whether code is assigned, such as `os.environ["TOKEN"]` or `getpass()`, which is no secret itself."""
     return value[0] not in "\"'" and ("(" in value or "[" in value)
+
+
+def _masked_option(match: re.Match[str]) -> str:
+    name, between, value = match[1], match[2], match[3]
+    if value.lower() in _PLACEHOLDERS or not is_secret(name.lstrip("-")):
+        return match[0]
+    return f"{name}{between}{MASK}"
 
 
 def _masked_bearer(match: re.Match[str]) -> str:
@@ -231,8 +240,17 @@ def _key_bytes() -> re.Pattern[bytes]:
 @cache
 def _assignments() -> re.Pattern[str]:
     return re.compile(
-        r"(?<![\w.\-])([A-Za-z_][\w.\-]{1,80})([\"']?\s{0,4}(?::\s{0,4}[A-Za-z_][\w\[\], |.]{0,40}=|[:=])\s{0,4})"
+        r"(?<![\w.\-])(-{0,2}[A-Za-z_][\w.\-]{1,80})([\"']?\s{0,4}(?::\s{0,4}[A-Za-z_][\w\[\], |.]{0,40}=|[:=])\s{0,4})"
         r"(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"',;&}\])]+)"
+    )
+
+
+@cache
+def _options() -> re.Pattern[str]:
+    # `--password abc`, and the same as a list shows it: '--password', 'abc'.
+    return re.compile(
+        r"(?<![\w.\-])(--?[A-Za-z][\w.\-]{1,80})([\"']\s{0,4},\s{0,4}[\"']|[ \t]{1,4}[\"']?)"
+        r"([^\s\"',;\-\])}][^\s\"',;\])}]*)"
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from autotrack.provenance.masking import MASK, is_secret, mask_tokens, mask_urls
+from autotrack.provenance.masking import MASK, is_secret, mask_urls, masked
 
 if TYPE_CHECKING:
     from autotrack.events import Scalar
@@ -42,7 +42,7 @@ def scalar(value: Any) -> Scalar:
         return value
     if type(value) in (int, float, str):
         if isinstance(value, str):
-            return mask_tokens(mask_urls(value))
+            return masked(value)
         return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         try:
@@ -59,7 +59,7 @@ def scalar(value: Any) -> Scalar:
         text = str(value) if isinstance(value, str) else repr(value)
     except Exception:  # a user's repr that raises
         text = f"<{type(value).__qualname__}>"
-    return mask_tokens(mask_urls(_ADDRESS.sub("", text)))
+    return masked(_ADDRESS.sub("", text))
 
 
 def plain(value: Any, _inside: tuple[int, ...] = ()) -> Any:

@@ -109,7 +109,7 @@ def records(connection: Connection, ids: list[str]) -> dict[str, Record]:
             found[row.run_id]["metrics"][row.key] = _metric(row)
         for row in _of(connection, schema.datasets, some, "id"):
             told = {"role": row.role, "name": row.name, "fingerprint": json.loads(row.record)}
-            found[row.run_id]["datasets"].append(told)
+            _add_dataset(found[row.run_id]["datasets"], told)
         for row in _of(connection, schema.models, some, "id"):
             found[row.run_id]["models"].append(_model(row))
         for row in _of(connection, schema.artifacts, some, "time", "id"):
@@ -149,6 +149,17 @@ def _model(row: Any) -> Record:
     if row.problem is not None:
         told["problem"] = row.problem
     return told
+
+
+def _add_dataset(datasets: list[Record], told: Record) -> None:
+    """What was hashed as it passed completes what was said of the same data when it was passed in."""
+    if told["fingerprint"].get("stream"):
+        for one in datasets:
+            before = one["fingerprint"]
+            if (one["role"], one["name"]) == (told["role"], told["name"]) and not before.get("value"):
+                one["fingerprint"] = before | told["fingerprint"]
+                return
+    datasets.append(told)
 
 
 def _add_note(notes: list[Record], row: Any) -> None:
