@@ -108,7 +108,10 @@ def _record(home: Path, environ: dict[str, str], more: tuple[str, ...]) -> dict[
         with guard.guarded("environment"):
             record[name] = part()
     with guard.guarded("environment"):
-        record |= _lock(home)
+        try:
+            record |= _lock(home)
+        except OSError as problem:  # a full disk, which has been told of where something of the user's was lost
+            record["problem"] = f"what is installed is not kept: {problem}"
     return record
 
 
