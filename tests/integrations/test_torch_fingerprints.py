@@ -139,7 +139,7 @@ def test_what_changes_the_elements_that_it_inherits_is_not_taken_for_them(told) 
 
 def test_a_tensor_on_a_device_is_added_up_there(monkeypatch) -> None:
     from autotrack.plugin import describe
-    from autotrack.provenance.fingerprint import on_device, tensors
+    from autotrack.provenance.fingerprint import on_device, registry
 
     kinds = {"x": X, "y": Y, "half": X.half(), "large": Y + 2**60, "scalar": X[0, 0]}
     here = {name: describe(value) for name, value in kinds.items()}
@@ -149,7 +149,7 @@ def test_a_tensor_on_a_device_is_added_up_there(monkeypatch) -> None:
         copied.append(tensor.numel())
         return tolist(tensor)
 
-    monkeypatch.setattr(tensors, "read_torch", on_device.identified)
+    monkeypatch.setitem(registry._registered, "torch.Tensor", on_device.identified)
     monkeypatch.setattr(torch.Tensor, "numpy", lambda self: pytest.fail("the tensor was copied"))
     monkeypatch.setattr(torch.Tensor, "tolist", watched)
     for name, value in kinds.items():
