@@ -207,7 +207,7 @@ class Session:
 
     def _have_witnessed(self, run: Run) -> None:
         """Let the witnesses of this process see a run that it owns, from here to its end."""
-        if self._witnesses is None or (self._witnesses.settings is not self.settings and len(self._runs) == 1):
+        if self._witnesses is None or (self._witnesses.settings != self.settings and len(self._runs) == 1):
             from autotrack.provenance.witnesses import Witnesses
 
             if self._witnesses is not None:

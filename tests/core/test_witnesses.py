@@ -79,3 +79,12 @@ def test_a_run_of_another_process_is_not_witnessed(seen: Seen, monkeypatch: pyte
     session.configure()
     session.open_run("worker").end()
     assert seen.told == []
+
+
+def test_the_same_settings_again_make_no_new_witnesses_and_others_do(seen: Seen) -> None:
+    made = []
+    for console in (True, True, False):
+        session.configure(console=console)
+        autotrack.start_run("one").end()
+        made.append(session._witnesses)
+    assert made[0] is made[1] and made[1] is not made[2]
