@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator
-
-from autotrack.plugin import Call, Installation, Outcome, guarded, model_loaded, model_saved
+from autotrack.plugin import Installation, watch_loading, watch_saving
 
 
 def install(installation: Installation) -> None:
-    """Place the observers."""
+    """Place the observers, which serve every class of CatBoost."""
     import catboost
 
-    installation.observe(catboost.CatBoost, "load_model", watch_load)
-    installation.observe(catboost.CatBoost, "save_model", watch_save)
-
-
-def watch_load(call: Call) -> Generator[None, Outcome, None]:
-    """`load_model` of any class of CatBoost."""
-    outcome = yield
-    if outcome.error is None:
-        path = call.args[1] if call.args[1:] else call.kwargs.get("fname")
-        with guarded("catboost"):
-            if isinstance(path, str | os.PathLike):  # it may be the bytes of a model as well
-                model_loaded(path, "catboost.load_model")
-
-
-def watch_save(call: Call) -> Generator[None, Outcome, None]:
-    """`save_model`."""
-    outcome = yield
-    if outcome.error is None:
-        path = call.args[1] if call.args[1:] else call.kwargs.get("fname")
-        with guarded("catboost"):
-            if isinstance(path, str | os.PathLike):
-                model_saved(path, "catboost.save_model", call.args[0])
+    installation.observe(catboost.CatBoost, "load_model", watch_loading("catboost.load_model", "fname"))
+    installation.observe(catboost.CatBoost, "save_model", watch_saving("catboost.save_model", "fname"))

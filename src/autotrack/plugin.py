@@ -64,7 +64,7 @@ from autotrack.provenance.weights import Saved
 from autotrack.session import session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from autotrack.events import Step
     from autotrack.run import Run
@@ -188,6 +188,31 @@ def model_saved(path: str | os.PathLike[str], by: str, model: Any = None) -> Non
             from autotrack.provenance.modelfiles import model_files
 
             model_files.saved(path, by, run, run.home)
+
+
+def watch_loading(by: str, argument: str) -> Observer:
+    """An observer of what loads a model from the file that its parameter `argument` names: tells `model_loaded`."""
+
+    def watch(call: Call) -> Generator[None, Outcome, None]:
+        outcome = yield
+        path = call.named().get(argument) if outcome.error is None else None
+        if isinstance(path, str | os.PathLike):  # it may be the bytes of a model as well
+            model_loaded(path, by)
+
+    return watch
+
+
+def watch_saving(by: str, argument: str, model: str = "self") -> Observer:
+    """An observer of what saves its parameter `model` to the file that `argument` names: tells `model_saved`."""
+
+    def watch(call: Call) -> Generator[None, Outcome, None]:
+        outcome = yield
+        given = call.named() if outcome.error is None else {}
+        path = given.get(argument)
+        if isinstance(path, str | os.PathLike):
+            model_saved(path, by, given.get(model))
+
+    return watch
 
 
 def _recorded_run() -> Run | None:

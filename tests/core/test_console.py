@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -326,16 +325,31 @@ def test_a_killed_process_has_lost_no_line(tmp_path: Path) -> None:
     assert lines(tmp_path) == [f"line {number}" for number in range(20)]
 
 
+MUCH = """
+run = autotrack.start_run()
+for i in range(40_000): print('line', i, 'x' * 40)
+def kept():
+    return b''.join(part.read_bytes() for part in (run.home / 'console').iterdir())
+while b'line 39999 ' not in kept(): time.sleep(0.01)
+os.kill(os.getpid(), 9)
+"""
+"""Writes more than is kept, and is killed once the end of it is on the disk."""
+
+
 def test_of_a_killed_process_that_wrote_too_much_the_end_is_there(tmp_path: Path) -> None:
-    code = "run = autotrack.start_run()\nfor i in range(40_000): print('line', i, 'x' * 40)\ntime.sleep(0.5)\n"
-    script(code + "os.kill(os.getpid(), 9)", tmp_path)
+    script(MUCH, tmp_path)
     (run,) = {event.run for event in events(tmp_path, ConsoleLogged)}
     end = [event for event in left_behind(tmp_path, run) if isinstance(event, ConsoleLogged)]
     assert "line 39999 " in end[-1].text
 
 
 def test_part_of_a_line_is_recorded_while_the_run_goes_on(tmp_path: Path) -> None:
-    code = "autotrack.start_run()\nprint('evaluating', end='', flush=True)\ntime.sleep(0.5)\nos.kill(os.getpid(), 9)"
+    code = """
+run = autotrack.start_run()
+print('evalu' + 'ating', end='', flush=True)  # in two, since the command is in the journal too
+while not any(b'evalu' b'ating' in one.read_bytes() for one in run.home.glob('journals/*/*.atj')): time.sleep(0.01)
+os.kill(os.getpid(), 9)
+"""
     script(code, tmp_path)
     assert lines(tmp_path) == ["evaluating"]
 
@@ -454,15 +468,7 @@ def test_a_print_costs_little(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_whoever_closes_the_run_of_a_killed_process_takes_the_end_of_its_console(tmp_path: Path) -> None:
-    code = """
-    run = autotrack.start_run()
-    for i in range(40_000): print('line', i, 'x' * 40)
-    def kept():
-        return b''.join(part.read_bytes() for part in (run.home / 'console').iterdir())
-    while b'line 39999 ' not in kept(): time.sleep(0.01)
-    os.kill(os.getpid(), 9)
-    """
-    script(textwrap.dedent(code), tmp_path)
+    script(MUCH, tmp_path)
     (folder,) = journals(tmp_path)
     close_dead(folder)
     assert lines(tmp_path)[-1].startswith("line 39999 ")

@@ -118,3 +118,12 @@ def test_rows_of_data_that_is_known_are_not_hashed_again() -> None:
     assert (found.row_hashes == whole.row_hashes).all()
     assert found.schema == without.schema != whole.schema
     assert allowance.known(fingerprint(X, rows=False)) is None
+
+
+def test_where_no_blob_can_be_kept_the_identities_are_recorded_all_the_same(tmp_path) -> None:
+    (tmp_path / "blobs").write_text("in the way of the folder")
+    with recording(tmp_path) as recorded, autotrack.start_run() as run:
+        run.log_dataset(np.arange(12.0).reshape(4, 3))
+    (found,) = recorded.runs()[0].datasets
+    assert found.record["value"] == autotrack.fingerprint(np.arange(12.0).reshape(4, 3)).value
+    assert "grid" not in found.record and "File exists" in found.record["not_kept"]

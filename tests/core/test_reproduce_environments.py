@@ -30,7 +30,7 @@ vcs = { type = "git", url = "https://host/repo", commit-id = "abc" }
 [[packages]]
 name = "here"
 version = "3.0"
-directory = { path = "/work/here", editable = true }
+directory = { path = "/src/here", editable = true }
 
 [[packages]]
 name = "packed"
@@ -56,7 +56,7 @@ def test_a_lock_file_says_what_was_installed_and_from_where() -> None:
     assert {name: pin.requirement for name, pin in found.items()} == {
         "some-thing": "some-thing==1.0",
         "from-git": "from-git @ git+https://host/repo@abc",
-        "here": "-e /work/here",
+        "here": "-e /src/here",
         "packed": "packed @ https://host/packed.zip",
     }
 
@@ -80,7 +80,7 @@ def test_a_project_that_was_installed_in_place_is_imported_from_its_new_place(tm
     (tmp_path / "flat").mkdir()
     (tmp_path / "layout" / "src").mkdir(parents=True)
     for code, imported in (("flat", "flat"), ("layout", "layout/src")):
-        assert own_imports(found, Path("/work/here"), tmp_path / code) == [str(tmp_path / imported)]
+        assert own_imports(found, Path("/src/here"), tmp_path / code) == [str(tmp_path / imported)]
     assert own_imports(found, Path("/elsewhere"), tmp_path) == []
 
 

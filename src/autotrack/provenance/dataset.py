@@ -66,7 +66,10 @@ def recorded(data: Any, run: Any, role: str, name: str) -> dict[str, Any]:
         if "source" not in record and (source := sources.source_of(data)) is not None:
             record["source"] = source
         if found is not None:
-            record.update(leakage.observe(run, role, name, found, files.row_set()))
+            try:
+                record.update(leakage.observe(run, role, name, found, files.row_set()))
+            except OSError as problem:  # a full disk
+                record["not_kept"] = f"row_set: {problem}"
         record.update(files.record())
     return kept(record, home)
 
@@ -79,8 +82,12 @@ def kept(record: dict[str, Any], home: Path | None) -> dict[str, Any]:
             if home is not None:
                 from autotrack.provenance.blobs import Blobs
 
-                blob = Blobs(home).put_bytes(value)
-                settled[key] = {"digest": blob.digest, "bytes": blob.bytes}
+                try:
+                    blob = Blobs(home).put_bytes(value)
+                except OSError as problem:  # a full disk: the identities are recorded all the same
+                    settled["not_kept"] = f"{key}: {problem}"
+                else:
+                    settled[key] = {"digest": blob.digest, "bytes": blob.bytes}
         elif key == "parts" and isinstance(value, Mapping):
             settled[key] = {name: kept(part, home) if isinstance(part, dict) else part for name, part in value.items()}
         else:

@@ -48,9 +48,8 @@ class Randomness:
             del self._known[next(iter(self._known))]
         states = generators.states()
         told = generators.told_by(states)
-        if "numpy" in told and seeds.is_watched(
-            "numpy"
-        ):  # later its state does not tell, but another seed would be seen
+        if "numpy" in told and seeds.is_watched("numpy"):
+            # Later its state does not tell, but another seed would be seen.
             seeds.seed_seen("numpy", told["numpy"])
         self._begun[run.id] = states, told
         record = _judged(told, states)
@@ -59,9 +58,13 @@ class Randomness:
         if not self._kept:
             from autotrack.provenance.blobs import Blobs
 
-            blob = Blobs(run.home).put_bytes(generators.packed(states))
-            record["state"] = {"digest": blob.digest, "bytes": blob.bytes}
-            self._kept = True
+            try:
+                blob = Blobs(run.home).put_bytes(generators.packed(states))
+            except OSError as problem:  # a full disk: their digests are recorded all the same
+                record["problem"] = f"the states are not kept: {problem}"
+            else:
+                record["state"] = {"digest": blob.digest, "bytes": blob.bytes}
+                self._kept = True
         run.log_provenance("randomness", record)
 
     def ending(self, run: Any) -> None:
