@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ def accelerate(folder: Path) -> tuple[Train, list[str]]:
         accelerator.init_trackers("loops", config={"lr": 1e-3})
         network, optimizer, batches = _network(torch)
         network, optimizer, batches = accelerator.prepare(network, optimizer, batches)
-        for step, (features, target) in enumerate(batches):
+        for step, (features, target) in enumerate(_epochs(batches)):
             optimizer.zero_grad()
             loss = torch.nn.functional.mse_loss(network(features), target)
             accelerator.backward(loss)
@@ -200,7 +200,7 @@ def plain_torch(folder: Path) -> tuple[Train, list[str]]:
         run = autotrack.start_run("plain") if tool == "autotrack" else None
         with open(folder / "plain.csv", "w", newline="") as file:
             rows = csv.writer(file)
-            for step, (features, target) in enumerate(batches):
+            for step, (features, target) in enumerate(_epochs(batches)):
                 optimizer.zero_grad()
                 loss = torch.nn.functional.mse_loss(network(features), target)
                 loss.backward()
@@ -218,9 +218,14 @@ def plain_torch(folder: Path) -> tuple[Train, list[str]]:
 
 def _network(torch: Any) -> tuple[Any, Any, Any]:
     network = torch.nn.Sequential(torch.nn.Linear(128, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, 1))
-    features = torch.randn(400 * 256, 128)
+    features = torch.randn(100 * 256, 128)
     data = torch.utils.data.TensorDataset(features, features[:, :1])
     return network, torch.optim.Adam(network.parameters()), torch.utils.data.DataLoader(data, 256)
+
+
+def _epochs(batches: Any) -> Iterator[Any]:
+    for _ in range(4):
+        yield from batches
 
 
 def main(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 Three ratios are printed for each tool, `with / without`: of the fastest rounds on the clock; the median of the ratios
 within a round, where both stand a second apart and meet the same machine; and of the fastest rounds in processor time
 of this process, which what else runs disturbs least. The first round is not counted, since it pays for imports.
+A line more is for the loop with nothing once again: what it differs from 1 by is noise.
 autotrack records at its defaults, and its forwarder runs as it does for users. With `--peers` come MLflow's and W&B's
 own integrations, where they are installed (MLflow to SQLite, W&B offline).
 """
@@ -61,7 +62,7 @@ def measure(loops: dict[str, Loop], arguments: list[str], settings: dict[str, di
         print(f"{'':14} {'off':>8} {'added':>12} {'fastest':>8} {'median':>8} {'processor':>10}")
         for name in wanted:
             train, offered = loops[name](folder)
-            tools = ["autotrack", *(tool for tool in offered if tool not in PEERS or tool in peers)]
+            tools = ["autotrack", "nothing", *(tool for tool in offered if tool not in PEERS or tool in peers)]
             times: dict[str, list[tuple[float, float]]] = {tool: [] for tool in ["off", *tools]}
             for number in range(rounds + 1):
                 for tool, kept in times.items():

@@ -36,6 +36,8 @@ class Integration:
     """Integrations that are removed when this one is installed, since this one sees their product's trainings whole."""
     always: bool = False
     """Whether it is used even where `enable()` names others: what it sees belongs to the runs of all of them."""
+    opt_in: bool = False
+    """Whether it is used only where it is named: it records calls that the user makes to another tracker."""
 
 
 @dataclass(frozen=True)

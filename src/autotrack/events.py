@@ -101,6 +101,10 @@ class ModelLogged(Event, frozen=True, array_like=True, tag=7):
     snapshot: str | None = None
     signature: dict[str, Any] | None = None
     problem: str | None = None
+    register: str | None = None
+    """The name under which backends that have a registry of models are to register it."""
+    aliases: list[str] = []
+    """Words that then point to this version, such as `champion`."""
 
 
 class ArtifactLogged(Event, frozen=True, array_like=True, tag=8):

@@ -13,6 +13,7 @@ from pluggy import HookspecMarker
 
 if TYPE_CHECKING:
     from autotrack.contracts import BackendPlugin, Demo, Integration, ModelFormat
+    from autotrack.importing import ImporterPlugin
 
 hookspec = HookspecMarker("autotrack")
 
@@ -35,3 +36,8 @@ def autotrack_register_formats(register: Callable[[ModelFormat], None]) -> None:
 @hookspec
 def autotrack_register_demos(register: Callable[[Demo], None]) -> None:
     """Call `register(Demo(…))` for trainings of the product that `autotrack demo` runs."""
+
+
+@hookspec
+def autotrack_register_importers(register: Callable[[ImporterPlugin], None]) -> None:
+    """Call `register(ImporterPlugin(…))` for each product whose runs the plugin can read."""

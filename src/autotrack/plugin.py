@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat, hookimpl
 from autotrack.guard import guarded, warn_once
+from autotrack.importing import ImporterPlugin
 from autotrack.patching.job import rank
 from autotrack.patching.observe import Call, Observer, Outcome, elements
 from autotrack.patching.scope import (
@@ -225,6 +226,7 @@ __all__ = [
     "BackendPlugin",
     "Call",
     "Demo",
+    "ImporterPlugin",
     "Installation",
     "Integration",
     "Iteration",

@@ -22,6 +22,7 @@ import pluggy
 from autotrack import guard, hookspecs
 from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat
 from autotrack.errors import PluginError
+from autotrack.importing import ImporterPlugin
 from autotrack.patching import imports
 
 GROUP = "autotrack"
@@ -45,6 +46,7 @@ class Plugins:
         self.backends: dict[str, BackendPlugin] = {}
         self.formats: list[ModelFormat] = []
         self.demos: list[Demo] = []
+        self.importers: dict[str, ImporterPlugin] = {}
         self.installed: dict[str, Installation] = {}
         self.refused: dict[str, str] = {}
         """Integrations that are not used, with the reason."""
@@ -79,6 +81,7 @@ class Plugins:
             (self._manager.hook.autotrack_register_backends, self._add_backend),
             (self._manager.hook.autotrack_register_formats, self.formats.append),
             (self._manager.hook.autotrack_register_demos, self.demos.append),
+            (self._manager.hook.autotrack_register_importers, self._add_importer),
         ):
             for implementation in hook.get_hookimpls():
                 if implementation.plugin is module:
@@ -86,8 +89,7 @@ class Plugins:
 
     def await_products(self, names: tuple[str, ...] | None, but: tuple[str, ...]) -> None:
         """Install the integrations `names` (None: all), each as soon as its product has been imported."""
-        wanted = list(self.integrations) if names is None else list(names)
-        unknown = [name for name in wanted if name not in self.integrations]
+        unknown = [name for name in names or () if name not in self.integrations]
         if unknown:
             known = ", ".join(sorted(self.integrations)) or "none"
             raise PluginError(f"there is no integration {', '.join(unknown)}; there are {known}")
@@ -101,7 +103,10 @@ class Plugins:
 
     def chosen(self, names: tuple[str, ...] | None, but: tuple[str, ...]) -> list[str]:
         """The integrations of this environment among `names` (None: all) that are not in `but`."""
-        wanted = self.integrations if names is None else [*names, *self._always()]
+        if names is None:
+            wanted = [name for name, integration in self.integrations.items() if not integration.opt_in]
+        else:
+            wanted = [*names, *self._always()]
         return [name for name in dict.fromkeys(wanted) if name not in but]
 
     def _always(self) -> list[str]:
@@ -147,6 +152,9 @@ class Plugins:
 
     def _add_backend(self, backend: BackendPlugin) -> None:
         self.backends[backend.name] = backend
+
+    def _add_importer(self, importer: ImporterPlugin) -> None:
+        self.importers[importer.name] = importer
 
 
 plugins = Plugins()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -169,10 +169,22 @@ class Run:
             for seen in self.when_described:
                 seen(role, name, record)
 
-    def log_model(self, model: Any, name: str = "model", *, step: Step | None = None) -> None:
-        """Keep the model's weights in a safe format. One that cannot be saved so is told once, with the reason."""
+    def log_model(
+        self,
+        model: Any,
+        name: str = "model",
+        *,
+        step: Step | None = None,
+        register: str | None = None,
+        aliases: Iterable[str] = (),
+    ) -> None:
+        """Keep the model's weights in a safe format. One that cannot be saved so is told once, with the reason.
+
+        Backends that have a registry of models register it there as the next version of `register`, and let `aliases`
+        point to that.
+        """
         with guard.guarded("log_model"):
-            from autotrack.provenance.keeping import model_event
+            from autotrack.provenance.keeping import model_event, registered
 
             home = self.home
             if home is None:  # nothing is kept, which has been said where it was not asked for
@@ -181,7 +193,7 @@ class Run:
             event = model_event(self.id, model, self._unique(name), step, home)
             if event.problem:
                 guard.warn_once(f"model:{event.problem}", f"the model {name!r} is not kept: {event.problem}")
-            self._append(event)
+            self._append(registered(event, register, aliases))
 
     def load_model(self, name: str | None = None) -> Any:
         """A model that this run has kept, as `autotrack.load_model` gives it, and raising what that raises."""

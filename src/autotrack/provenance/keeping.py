@@ -6,8 +6,11 @@ import io
 import mimetypes
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, ModelLogged, Step
@@ -51,6 +54,14 @@ def model_event(run: str, model: Any, name: str, step: Step | None, home: Path) 
         reason = f"{type(problem).__name__}: {problem}" if not isinstance(problem, LookupError) else str(problem)
         return ModelLogged(run, now, name, "none", step=step, problem=reason)
     return ModelLogged(run, now, name, saved.format, kept.digest, kept.bytes, step, signature=saved.signature)
+
+
+def registered(event: ModelLogged, name: str | None, aliases: Iterable[str]) -> ModelLogged:
+    """The event of a model that is to be registered as `name`, if any. Raises `UsageError` for aliases of nothing."""
+    words = [aliases] if isinstance(aliases, str) else list(aliases)
+    if words and not name:
+        raise UsageError("aliases need the name of a registered model: log_model(model, register='clf', aliases=[…])")
+    return replace(event, register=str(name), aliases=[str(word) for word in words]) if name else event
 
 
 def drawn(figure: Any, name: str) -> bytes:

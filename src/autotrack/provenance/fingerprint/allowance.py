@@ -24,8 +24,8 @@ SHARE: Final = 0.02
 CELLS_PER_SECOND: Final = 1e8
 
 MOST_REMEMBERED: Final = 64
-MOST_HASHES: Final = 1 << 18
-"""Hashes of rows that are remembered, of all datasets together: 2 MiB."""
+MOST_HASHES: Final = 1 << 20
+"""Hashes of rows that are remembered, of all datasets together: 8 MiB."""
 
 
 class Allowance:
