@@ -35,7 +35,8 @@ def _flag(text: str) -> bool:
     raise UsageError("use 1 or 0")
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names_in(text: str) -> tuple[str, ...]:
+    """The names of a comma list, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
@@ -93,13 +94,13 @@ class Settings:
     enabled: bool | None = _setting(
         None, _flag, "1: entry-point hooks act without enable(); 0: everything is off, at no cost"
     )
-    backends: tuple[str, ...] = _setting(("local",), _names, "where runs go: a comma list of backends")
+    backends: tuple[str, ...] = _setting(("local",), names_in, "where runs go: a comma list of backends")
     home: Path | None = _setting(
         None, _path, "folder of journals, store and blobs; default: nearest .autotrack upwards, else at the git root"
     )
     project: str | None = _setting(None, _text, "name of the project; default: name of the git root or working folder")
-    integrations: tuple[str, ...] | None = _setting(None, _names, "the only integrations to use; default: all")
-    disabled_integrations: tuple[str, ...] = _setting((), _names, "integrations to leave alone")
+    integrations: tuple[str, ...] | None = _setting(None, names_in, "the only integrations to use; default: all")
+    disabled_integrations: tuple[str, ...] = _setting((), names_in, "integrations to leave alone")
     models: str = _setting(
         "final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all"
     )
@@ -112,7 +113,7 @@ class Settings:
         True, _flag, "whether what is written to stdout and stderr is kept, within bounds: on or off"
     )
     environment: tuple[str, ...] = _setting(
-        (), _names, "environment variables to record beside the usual ones; a name may end in *"
+        (), names_in, "environment variables to record beside the usual ones; a name may end in *"
     )
     keep: str = _setting(
         "auto",

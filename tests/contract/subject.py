@@ -43,6 +43,8 @@ class ReadRun:
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     """For each series under the name it has there: (step as decimal text, value), in the order of the reader."""
+    times: dict[str, list[float]] = field(default_factory=dict)
+    """Beside each point of `metrics` its time, in seconds since the epoch. Needed where `times` are carried."""
     tags: dict[str, str] = field(default_factory=dict)
     """Without those that the backend adds by itself."""
     parent: str | None = None
@@ -67,7 +69,10 @@ class Subject(Protocol):
     """The address that its server has, once it was started; the battery puts a proxy in front of it."""
 
     def __init__(self, folder: Path) -> None:
-        """A place of its own below `folder`. Skips the test (`pytest.skip`) where the product is not installed."""
+        """A place of its own below `folder`. Skips the test (`pytest.skip`) where the product is not installed.
+
+        The battery's homes are the folders below `folder / "homes"`: only the local store has its reader look there.
+        """
 
     def start(self) -> dict[str, str]:
         """Start its server if it has one; give the environment variables that lead the backend there."""

@@ -97,6 +97,27 @@ def test_sync_delivers_and_says_what_remains_and_why(house: House) -> None:
     assert house.ask("sync", "--backends", "failing", code=1)["backends"][0]["remaining"] == 1
 
 
+def test_sync_to_another_backend_alone_keeps_what_the_store_lives_from(house: House) -> None:
+    house.record('import autotrack\nwith autotrack.start_run("third") as run:\n    run.log_metric("m", 2.0, step=1)')
+    told = house.ask("sync", "--backends", "picky")
+    assert told["complete"]
+    kept = [*(house.home / "journals").iterdir(), *(house.home / "archive").glob("*")]
+    assert len(kept) == 2
+    assert {run["name"] for run in house.ask("ls")} == {"first", "second", "third"}
+
+
+def test_export_to_a_backend_sends_everything_and_says_what_is_not_carried(house: House) -> None:
+    told = house.ask("export", "--to", "picky")
+    assert told["complete"]
+    assert {one["what"]: one["count"] for one in told["backends"][0]["not_carried"]} == {
+        "name 'a long name'": 1,
+        "TagsSet refused": 1,
+    }
+    assert "2 x" not in house("export", "--to", "picky").stdout  # the second time it has nothing to send
+    done = house("export", "first", "--to", "picky")
+    assert done.returncode == 2 and "all runs" in done.stderr
+
+
 def test_sync_refuses_a_backend_that_does_not_exist_and_leaves_no_trace_of_it(house: House) -> None:
     done = house("sync", "--backends", "nowhere")
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""`autotrack export`: runs with all their points, to take elsewhere."""
+"""`autotrack export`: runs with all their points, to take elsewhere: into a file, or to another backend."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from autotrack.cli.opening import has_runs, identify, none_yet, open_runs
+from autotrack.cli.printing import json_option
+from autotrack.errors import UsageError
 from autotrack.session import session
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ COLUMNS = ("run", "name", "project", "status", "key", "step", "time", "value")
 
 @click.command(
     epilog="\b\nExamples:\n  autotrack export -o runs.jsonl\n  autotrack export baseline latest --format csv > runs.csv"
+    "\n  autotrack export --to mlflow"
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option(
@@ -33,24 +36,38 @@ COLUMNS = ("run", "name", "project", "status", "key", "step", "time", "value")
     help="json: a list; jsonl: one run a line; csv: one point a line. By default as FILE is called, else json.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Where to; by default to the standard output.")
-def export(runs: tuple[str, ...], form: str | None, output: str | None) -> None:
-    """Write runs with all their points; all runs where none is named.
+@click.option("--to", "backends", metavar="A,B", help="Send all runs to these backends instead, with their files.")
+@json_option
+def export(
+    runs: tuple[str, ...], form: str | None, output: str | None, backends: str | None, as_json: bool
+) -> int | None:
+    """Write runs with all their points; all runs where none is named. Or send them to a backend.
 
     In JSON a run has the fields of `show --json`, and `points`, a list of {step, time, value} for each key. RUN is an
     id, the beginning of one, a name, or: latest.
+
+    To a backend all runs are sent with all that belongs to them, each event once, however often this is called or
+    interrupted; what the backend does not carry is told. The exit code is 1 when something remains.
     """
-    form = form or _form_of(output)
+    if backends:
+        if runs or form or output:
+            raise UsageError("--to sends all runs; leave out RUN, --format and --output")
+        from autotrack.cli.syncing import deliver_now, say
+
+        return say(deliver_now(backends, as_json), as_json, with_losses=True)
+    form = form or ("json" if as_json else _form_of(output))
     if not runs and not has_runs(session.settings):
         click.echo(none_yet(session.settings), err=True)
         with _opened(output) as file:
             _write(file, form, iter(()))
-        return
+        return None
     with open_runs() as store:
         ids = [identify(store, run) for run in runs] or [run["id"] for run in store.runs()]
         with _opened(output) as file:
             pointless = _write(file, form, _records(store, ids))
     if pointless:
         click.echo(f"autotrack: {pointless} runs have no points, and so no line in CSV; json has them", err=True)
+    return None
 
 
 def _form_of(output: str | None) -> str:

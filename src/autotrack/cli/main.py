@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "reproduce": "autotrack.cli.reproducing:reproduce",
     "card": "autotrack.cli.lineage:card",
     "export": "autotrack.cli.exporting:export",
+    "import": "autotrack.cli.importing:bring",
     "sync": "autotrack.cli.syncing:sync",
     "verify": "autotrack.cli.verifying:verify",
     "plugins": "autotrack.cli.plugins:plugins",

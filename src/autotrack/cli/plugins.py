@@ -15,7 +15,7 @@ from autotrack.session import session
 @click.command(epilog="\b\nExample:\n  autotrack plugins --json")
 @json_option
 def plugins(as_json: bool) -> None:
-    """List the plugins with their integrations and backends."""
+    """List the plugins with their integrations, backends and importers."""
     told = described()
     if as_json:
         print_json(told)
@@ -26,6 +26,9 @@ def plugins(as_json: bool) -> None:
     print_heading("backends")
     columns = ["name", "configured", "factory", "extra"]
     print_table(columns, ([one[column] for column in columns] for one in told["backends"]))
+    print_heading("importers")
+    columns = ["name", "place", "factory", "extra"]
+    print_table(columns, ([one[column] for column in columns] for one in told["importers"]))
     if told["problems"]:
         print_heading("problems")
         for problem in told["problems"]:
@@ -33,7 +36,7 @@ def plugins(as_json: bool) -> None:
 
 
 def described() -> dict[str, Any]:
-    """Every plugin, integration and backend of this environment."""
+    """Every plugin, integration, backend and importer of this environment."""
     from autotrack.plugins import plugins as loaded
     from autotrack.plugins import unmet
 
@@ -64,6 +67,10 @@ def described() -> dict[str, Any]:
         "backends": [
             {"name": one.name, "factory": one.factory, "extra": one.extra, "configured": one.name in configured}
             for _, one in sorted(loaded.backends.items())
+        ],
+        "importers": [
+            {"name": one.name, "place": one.place, "factory": one.factory, "extra": one.extra}
+            for _, one in sorted(loaded.importers.items())
         ],
         "problems": problems,
     }
