@@ -154,7 +154,7 @@ def _started(tool: str, folder: Path) -> Callable[[], Any]:
 
 
 def accelerate(folder: Path) -> tuple[Train, list[str]]:
-    """400 steps of a small network, a row each step by `Accelerator.log`."""
+    """200 steps of a network in four epochs, a row each step by `Accelerator.log`."""
     import torch
     from accelerate import Accelerator
     from accelerate.tracking import GeneralTracker
@@ -189,7 +189,7 @@ def accelerate(folder: Path) -> tuple[Train, list[str]]:
 
 
 def plain_torch(folder: Path) -> tuple[Train, list[str]]:
-    """400 steps of the same network in a loop of its own; its loss is logged each step."""
+    """200 steps of the same network in a loop of its own; its loss is logged each step."""
     import torch
 
     import autotrack
@@ -217,8 +217,8 @@ def plain_torch(folder: Path) -> tuple[Train, list[str]]:
 
 
 def _network(torch: Any) -> tuple[Any, Any, Any]:
-    network = torch.nn.Sequential(torch.nn.Linear(128, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, 1))
-    features = torch.randn(100 * 256, 128)
+    network = torch.nn.Sequential(torch.nn.Linear(128, 4096), torch.nn.ReLU(), torch.nn.Linear(4096, 1))
+    features = torch.randn(50 * 256, 128)
     data = torch.utils.data.TensorDataset(features, features[:, :1])
     return network, torch.optim.Adam(network.parameters()), torch.utils.data.DataLoader(data, 256)
 

@@ -18,6 +18,7 @@ from autotrack.plugin import (
     Call,
     Installation,
     Outcome,
+    Switch,
     checkpoint_saved,
     current,
     guarded,
@@ -26,7 +27,7 @@ from autotrack.plugin import (
     settings,
 )
 from autotrack_accelerate import naming
-from autotrack_accelerate.recording import Recording, waiting
+from autotrack_accelerate.recording import Recording, waiting, watch
 
 _recordings: weakref.WeakKeyDictionary[Any, Recording] = weakref.WeakKeyDictionary()
 
@@ -40,13 +41,17 @@ def install(installation: Installation) -> None:
     for name, observer in (
         ("init_trackers", watch_init_trackers),
         ("prepare", watch_prepare),
-        ("backward", watch_backward),
         ("log", watch_log),
         ("save_state", watch_save_state),
         ("load_state", watch_load_state),
         ("end_training", watch_end_training),
     ):
         installation.observe(Accelerator, name, observer)
+    backward = installation.observe_at_times(Accelerator, "backward", lambda call: watch_backward(call, backward))
+    watch.append(backward.on)
+    installation.on_remove(watch.clear)
+    if waiting:
+        backward.on()
 
 
 def watch_init_trackers(call: Call) -> Generator[None, Outcome, None]:
@@ -87,28 +92,43 @@ def watch_prepare(call: Call) -> Generator[None, Outcome, None]:
         recording.expect()
 
 
-def watch_backward(call: Call) -> None:
+def watch_backward(call: Call, backward: Switch) -> None:
     """The first backward pass begins the run that waits for it."""
-    if waiting:
-        recording = _recording_of(call.args[0])
-        if recording is not None and recording in waiting:
-            recording.open()
+    recording = _recording_of(call.args[0])
+    if recording is not None and recording in waiting:
+        recording.open()
+    if not waiting:
+        backward.off()
 
 
 def watch_log(call: Call) -> None:
     """Metrics of the script's own."""
     accelerator = call.args[0]
-    if not accelerator.is_main_process:
-        return
-    recording = _recording_of(accelerator)
-    if accelerator.trackers and _tracker(accelerator) is not None:  # it gets them itself
-        return
-    if recording is None:
-        if is_silent() and not _others():
+    recording = _recordings.get(accelerator)
+    if recording is None or recording.hears is not accelerator.trackers:  # a list that `init_trackers` makes anew
+        recording = _hearing(accelerator)
+        if recording is None:
             return
-        recording = _others() or _remember(accelerator, Recording(accelerator))
     given = named(call, "values", "step")
     recording.log(given["values"], given.get("step"))
+
+
+def _hearing(accelerator: Any) -> Recording | None:
+    """Who is told what the accelerator logs; None where nobody is, or a tracker of ours is told by it."""
+    if not accelerator.is_main_process:
+        return None
+    recording = _recording_of(accelerator)
+    if accelerator.trackers and _tracker(accelerator) is not None:
+        return None
+    if recording is None:
+        if is_silent() and not _others():
+            return None
+        other = _others()
+        if other is not None:
+            return other
+        recording = _remember(accelerator, Recording(accelerator))
+    recording.hears = accelerator.trackers
+    return recording
 
 
 def watch_save_state(call: Call) -> Generator[None, Outcome, None]:

@@ -10,7 +10,7 @@ import atexit
 import os
 import sys
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autotrack.plugin import (
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 waiting: weakref.WeakSet[Recording] = weakref.WeakSet()
 """Those whose run is to begin with the next backward pass, and begins with the end of the process if none comes."""
 
+watch: list[Callable[[], None]] = []
+"""What has the backward pass observed, while the hooks are placed."""
+
 
 class Recording:
     """A training that is recorded, from `init_trackers` or the first `log` to `end_training`."""
@@ -51,6 +54,8 @@ class Recording:
         self.config: dict[str, Any] = {}
         self.run: Run | None = None
         self.step: Any = None
+        self.hears: list[Any] | None = None
+        """The trackers beside which it takes what is logged: none of them is ours."""
         self._leaf: Leaf | None = None
         self._joined = False
         self._not_to: Sequence[str] = ()
@@ -68,6 +73,8 @@ class Recording:
         """Begin with the next backward pass."""
         if self.run is None and not is_silent():
             waiting.add(self)
+            for begin in watch:
+                begin()
 
     def configure(self, config: Mapping[str, Any] | None) -> None:
         """Take what `init_trackers` was given as config."""

@@ -15,7 +15,7 @@ from pluggy import HookimplMarker
 
 from autotrack.guard import guarded
 from autotrack.patching import imports
-from autotrack.patching.observe import CellPatch, CodePatch, ContextPatch, Observer, Patch
+from autotrack.patching.observe import CellPatch, CodePatch, ContextPatch, Observer, Patch, Switch
 from autotrack.provenance import origin
 
 hookimpl = HookimplMarker("autotrack")
@@ -98,6 +98,12 @@ class Installation:
     def observe(self, owner: Any, name: str, observer: Observer) -> None:
         """Observe every call of `owner.name`."""
         self._placed.append(Patch(owner, name, observer, self.name))
+
+    def observe_at_times(self, owner: Any, name: str, observer: Observer) -> Switch:
+        """Observe calls of `owner.name` while the switch that this gives is on: for what only matters for a moment."""
+        switch = Switch(owner, name, observer, self.name)
+        self._placed.append(switch)
+        return switch
 
     def observe_code(self, function: Any, observer: Observer) -> None:
         """Observe the plain function `function` itself, by whatever name it is called, even one that was taken before.

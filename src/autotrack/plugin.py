@@ -33,7 +33,7 @@ from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, 
 from autotrack.guard import guarded, warn_once
 from autotrack.importing import ImporterPlugin
 from autotrack.patching.job import rank
-from autotrack.patching.observe import Call, Observer, Outcome, elements
+from autotrack.patching.observe import Call, Observer, Outcome, Switch, elements
 from autotrack.patching.scope import (
     Leaf,
     Ongoing,
@@ -237,6 +237,7 @@ __all__ = [
     "Outcome",
     "Passing",
     "Saved",
+    "Switch",
     "Told",
     "awaits_streams",
     "begin_leaf",

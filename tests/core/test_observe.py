@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from autotrack import guard
-from autotrack.patching.observe import elements, observe
+from autotrack.patching.observe import Switch, elements, observe
 
 
 class Estimator:
@@ -172,3 +172,28 @@ def test_the_elements_of_an_argument_are_read_only_where_that_takes_nothing_from
     assert elements([1, 2]) == elements((1, 2)) == elements({1, 2}) == elements(frozenset({1, 2})) == [1, 2]
     assert elements(once) == elements(None) == elements("ab") == []
     assert list(once) == [1, 2]
+
+
+def test_a_switch_puts_the_original_back_in_between_and_goes_on_below_another_wrapper() -> None:
+    class Product:
+        def step(self) -> str:
+            return "stepped"
+
+    seen: list[str] = []
+    original = vars(Product)["step"]
+    switch = Switch(Product, "step", lambda call: seen.append("seen"), "acme")
+    assert Product().step() == "stepped" and seen == []
+    switch.on()
+    assert Product().step() == "stepped" and seen == ["seen"]
+    switch.off()
+    assert vars(Product)["step"] is original
+    switch.on()
+    observed = vars(Product)["step"]
+    Product.step = lambda self: observed(self)  # another tool's
+    switch.off()
+    assert Product().step() == "stepped" and len(seen) == 1
+    switch.on()
+    assert Product().step() == "stepped" and len(seen) == 2  # once, not once for each time it was switched on
+    switch.remove()
+    switch.on()
+    assert Product().step() == "stepped" and len(seen) == 2

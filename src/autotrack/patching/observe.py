@@ -78,13 +78,18 @@ class Patch:
 
     def remove(self) -> None:
         """Put the original back; under a wrapper that another tool placed on top, stay there and do nothing."""
+        self.lift()
+
+    def lift(self) -> bool:
+        """Remove it; returns whether the original is back, or somebody else's wrapper lies on top."""
         self.on = False
         if vars(self.owner).get(self.name) is not self._wrapper:
-            return
+            return False
         if self._own is _ABSENT:
             delattr(self.owner, self.name)
         else:
             setattr(self.owner, self.name, self._own)
+        return True
 
     def _wrap(self, own: Any, original: Any) -> Any:
         if isinstance(own, staticmethod):
@@ -109,6 +114,35 @@ class Patch:
             return result
 
         return observed
+
+
+class Switch:
+    """A place that is observed while the switch is on; in between the original stands there, and calls cost nothing."""
+
+    def __init__(self, owner: Any, name: str, observer: Observer, part: str) -> None:
+        self._make = functools.partial(Patch, owner, name, observer, part)
+        self._patch: Patch | None = None
+        self._removed = False
+
+    def on(self) -> None:
+        """Observe from now on."""
+        if self._removed:
+            return
+        if self._patch is None:
+            self._patch = self._make()
+        else:  # it has stayed there, below another tool's wrapper
+            self._patch.on = True
+
+    def off(self) -> None:
+        """Observe no more, until it is switched on again."""
+        patch = self._patch
+        if patch is not None:
+            self._patch = None if patch.lift() else patch
+
+    def remove(self) -> None:
+        """Switch off for good."""
+        self._removed = True
+        self.off()
 
 
 def observe(owner: Any, name: str, observer: Observer, *, part: str) -> Patch:
