@@ -39,15 +39,16 @@ def get_run(reference: str) -> dict[str, Any]:
     return open_store().run(reference)
 
 
-def fingerprint(data: Any) -> Fingerprint:
+def fingerprint(data: Any, *, integrity: str | None = None) -> Fingerprint:
     """What identifies `data`: `value`, `schema`, `rows` and `strict`, whatever library holds it.
 
     Arrays, frames, tables, tensors, lists and sparse matrices can be read, and mappings of such as named parts. All of
     it is read, and neither changed, kept nor consumed; of what nobody can read, every digest is None and `coverage` 0.
+    With `integrity="blake3"` it is also `sealed`, by a hash that nobody can deceive; needs the extra `integrity`.
     """
     from autotrack.provenance.fingerprint.identity import fingerprint as identify
 
-    return identify(data)
+    return identify(data, integrity=integrity)
 
 
 def contains(run: str, data: Any, role: str = "train") -> Membership:

@@ -60,7 +60,7 @@ class Session:
             arguments = {name: value for name, value in arguments.items() if name not in settings.DESTINATION}
         loaded = settings.load(environ, **arguments)
         guard.quiet, guard.strict = loaded.quiet, loaded.strict
-        dataset.seconds = loaded.dataset_seconds
+        dataset.seconds, dataset.integrity = loaded.dataset_seconds, loaded.integrity
         self._settings = loaded
         return loaded
 

@@ -105,6 +105,9 @@ class Settings:
         "final", _choice("off", "final", "best", "all"), "which weights are kept: off, final, best, all"
     )
     datasets: bool = _setting(True, _flag, "whether datasets are described: on or off")
+    integrity: str = _setting(
+        "off", _choice("off", "blake3"), "blake3: datasets also get a digest that nobody can forge"
+    )
     dataset_seconds: float = _setting(
         2.0, _seconds, "seconds that fingerprinting one dataset may take; past them only a part is read"
     )

@@ -32,7 +32,7 @@ from autotrack.events import (
 )
 from autotrack.importing import ForeignRun, run_id
 from autotrack.journal import liveness
-from autotrack.journal.frames import frame, segment_name
+from autotrack.journal.frames import CLOSING, frame, segment_name
 from autotrack.journal.reader import Journal, archived, journals
 from autotrack.journal.writer import SEGMENT_BYTES
 from autotrack.moving.counting import Counts
@@ -204,6 +204,8 @@ class _Draft:
         if (read, check, journal.damage.frames) != (self._written, self._check, 0):
             self.discard()
             raise Damaged(f"{self._written} events were written and {read} read back: is the disk in order?")
+        # No process speaks for these runs: one that its product calls running stays so, and is not closed as killed.
+        (self._folder / segment_name(CLOSING)).touch()
         self._folder.rename(self._final)
 
     def discard(self) -> None:

@@ -27,6 +27,9 @@ Describe = Callable[[Any], dict[str, Any]]
 load_describers: Callable[[], object] | None = None
 """Loads the plugins, which register their types; the session puts it here. Called where nobody knows a type."""
 
+integrity: str = "off"
+"""`blake3`: datasets are sealed too, see `autotrack.provenance.fingerprint.sealing`. Set by the session."""
+
 seconds: float = 2.0
 """The budget of one fingerprint; the session sets it from `AUTOTRACK_DATASET_SECONDS`."""
 
@@ -106,8 +109,22 @@ def _identified(record: dict[str, Any], data: Any) -> Fingerprint | None:
         _add(record, found)
         if found.grid is not None:
             record["grid"] = found.grid.encode()
+        if integrity != "off":
+            record.update(_seal(data))
         return found
     return None
+
+
+def _seal(data: Any) -> dict[str, str]:
+    from autotrack.provenance.fingerprint.sealing import seal
+
+    try:
+        sealed = seal(data)
+    except ImportError:
+        why = "AUTOTRACK_INTEGRITY=blake3 needs the package blake3: pip install 'autotrack-ml[integrity]'"
+        guard.warn_once("dataset:integrity", f"datasets are not sealed: {why}")
+        return {"not_sealed": why}
+    return {"sealed": sealed} if sealed else {"not_sealed": "not all of it can be read in a canonical form"}
 
 
 def _add(record: dict[str, Any], found: Fingerprint) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from xxhash import xxh3_128_digest
 
+from autotrack.errors import UsageError
 from autotrack.provenance.fingerprint.allowance import ALWAYS, allowance
 from autotrack.provenance.fingerprint.grid import Grid, PartGrid
+from autotrack.provenance.fingerprint.hasher import digest as hashed
 from autotrack.provenance.fingerprint.leaves import parts_digest
 from autotrack.provenance.fingerprint.passing_over import Pass, plan_for, seconds_for, width_of
 from autotrack.provenance.fingerprint.registry import read
 from autotrack.provenance.fingerprint.rows import RowSum, joined
-from autotrack.provenance.fingerprint.tables import Block, Identified, Parts, Table
+from autotrack.provenance.fingerprint.schema import named, schema_digest
+from autotrack.provenance.fingerprint.tables import Identified, Parts, Table
 
 CANON = "x1:"
 PARTIAL = "x1p:"
@@ -56,12 +57,15 @@ class Fingerprint:
     """Of a dataset without parts."""
     parts: Mapping[str, Fingerprint] = field(default_factory=dict)
     grid: Grid | None = field(default=None, repr=False)
+    sealed: str | None = None
+    """`x1b3:` and 64 hexadecimal digits: what `strict` covers, by BLAKE3. None where it was not asked for."""
     row_hashes: Any = field(default=None, repr=False, compare=False)
     """uint64 of each row where `rows` was computed and they were asked for (`keep_rows`), else None."""
 
     def record(self) -> dict[str, Any]:
         """The keys of a dataset's record: `value schema rows strict coverage method`, as far as there are."""
         told = {"value": self.value, "schema": self.schema, "rows": self.rows, "strict": self.strict}
+        told |= {"sealed": self.sealed}
         return {
             **{name: digest for name, digest in told.items() if digest is not None},
             "coverage": int(self.coverage * 10_000) / 10_000,  # rounded down: a part is never told as the whole
@@ -79,16 +83,32 @@ UNREAD = Fingerprint(None, None, None, None, 0.0, "opaque", None)
 """Of data that nobody can read."""
 
 
-def fingerprint(data: Any, *, rows: bool = True, keep_rows: bool = False, seconds: float | None = None) -> Fingerprint:
+def fingerprint(
+    data: Any,
+    *,
+    rows: bool = True,
+    keep_rows: bool = False,
+    seconds: float | None = None,
+    integrity: str | None = None,
+) -> Fingerprint:
     """Identify `data`, without changing, keeping or consuming it.
 
     `rows` decides whether the multiset of rows is computed, `keep_rows` whether its hashes stay in `row_hashes`.
     `seconds` is a budget: where reading everything would take longer, by the size and kinds of the columns, a part that
-    depends on them alone is read. None reads everything.
+    depends on them alone is read. None reads everything. `integrity="blake3"` adds `sealed`.
+
+    Raises `UsageError` for another word, `ImportError` where the package blake3 is not installed.
     """
+    if integrity not in (None, "blake3"):
+        raise UsageError(f"integrity is 'blake3' or None, not {integrity!r}")
     found = read(data)
     with np.errstate(all="ignore"):
-        return of_table_or_parts(found, rows=rows, keep_rows=keep_rows, seconds=seconds)
+        done = of_table_or_parts(found, rows=rows, keep_rows=keep_rows, seconds=seconds)
+    if integrity is None:
+        return done
+    from autotrack.provenance.fingerprint.sealing import seal
+
+    return replace(done, sealed=seal(data))
 
 
 def at_training(found: Table | Parts | Identified | None, seconds: float) -> Fingerprint:
@@ -151,11 +171,11 @@ def _of_table(table: Table, rows: bool, keep_rows: bool, seconds: float | None) 
     done.run()
     partial = done.coverage < 1
     prefix = PARTIAL if partial else CANON
-    names = _named(table)
-    schema = _schema(names, table.details)
+    names = named(table)
+    schema = schema_digest(table, names)
     digests = done.column_digests()
     value = done.value(digests)
-    strict = xxh3_128_digest((b"x1 partial strict\0" if partial else b"x1 strict\0") + value + schema + done.marks)
+    strict = hashed((b"x1 partial strict\0" if partial else b"x1 strict\0") + value + schema + done.marks)
     return Fingerprint(
         value=prefix + value.hex() if done.coverage else None,
         schema=CANON + schema.hex(),
@@ -171,21 +191,6 @@ def _of_table(table: Table, rows: bool, keep_rows: bool, seconds: float | None) 
         grid=Grid([PartGrid("", table.n_rows, table.rows_per_leaf, names, done.leaves)]),
         row_hashes=done.row_hashes,
     )
-
-
-def _schema(names: list[tuple[str, str]], details: Mapping[str, Any]) -> bytes:
-    described = {"columns": names, **({"details": dict(details)} if details else {})}
-    return xxh3_128_digest(b"x1 schema\0" + json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
-
-
-def _named(table: Table) -> list[tuple[str, str]]:
-    told: list[tuple[str, str]] = []
-    for column in table.columns:
-        if isinstance(column, Block):
-            told += [(name, column.declared) for name in column.names]
-        else:
-            told.append((column.name, column.declared))
-    return told
 
 
 def _of_parts(parts: Mapping[str, Fingerprint], keep_rows: bool) -> Fingerprint:

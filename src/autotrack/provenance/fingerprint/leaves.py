@@ -13,7 +13,6 @@ from functools import singledispatch
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from xxhash import xxh3_128, xxh3_128_digest
 
 from autotrack.provenance.fingerprint.chunks import (
     NAN,
@@ -31,6 +30,7 @@ from autotrack.provenance.fingerprint.chunks import (
     Tensors,
     Texts,
 )
+from autotrack.provenance.fingerprint.hasher import digest, hasher
 from autotrack.provenance.fingerprint.instants import coarsest
 from autotrack.provenance.fingerprint.numbers import has_nan, lengths_as_bytes, narrowed, native
 
@@ -74,7 +74,7 @@ def matrix_leaves(matrix: Array) -> list[Leaf]:
 def _plain(matrix: Array, n: int) -> list[Leaf]:
     leaves = []
     for tag, row in narrowed(matrix):
-        state = xxh3_128(_head(tag, n, 0))
+        state = hasher(_head(tag, n, 0))
         state.update(row)
         leaves.append(Leaf(state.digest()))
     return leaves
@@ -96,7 +96,7 @@ def _leaf(chunk: Chunk) -> Leaf:
 
 @_leaf.register
 def _missing(chunk: Missing) -> Leaf:
-    return Leaf(xxh3_128_digest(_head(MISSING, chunk.n, chunk.n)), _marks(chunk.missing, chunk.n))
+    return Leaf(digest(_head(MISSING, chunk.n, chunk.n)), _marks(chunk.missing, chunk.n))
 
 
 @_leaf.register
@@ -246,12 +246,12 @@ def _sparse(chunk: SparseRows) -> Leaf:
 
 @_leaf.register
 def _opaque(chunk: Opaque) -> Leaf:
-    return Leaf(xxh3_128_digest(_head(OPAQUE, chunk.n, 0) + chunk.kind.encode()), canonical=False)
+    return Leaf(digest(_head(OPAQUE, chunk.n, 0) + chunk.kind.encode()), canonical=False)
 
 
 def _finished(n: int, valid: Array | None, missing: int | Array, tag: int, *payload: Any) -> Leaf:
     absent = 0 if valid is None else n - int(np.count_nonzero(valid))
-    state = xxh3_128(_head(tag, n, absent))
+    state = hasher(_head(tag, n, absent))
     if valid is not None and absent:
         bits: Any = np.packbits(valid, bitorder="little")
         state.update(bits)
@@ -264,7 +264,7 @@ def _around(found: Leaf, inside: list[Leaf]) -> Leaf:
     """The leaf of what contains others: their marks are its own."""
     marks = found.marks
     if any(one.marks for one in inside):
-        marks = xxh3_128_digest(b"".join(_sized(part) for part in (marks, *(one.marks for one in inside))))
+        marks = digest(b"".join(_sized(part) for part in (marks, *(one.marks for one in inside))))
     return Leaf(found.digest, marks, all(one.canonical for one in inside))
 
 
@@ -275,7 +275,7 @@ def _marks(missing: int | Array, count: int) -> bytes:
         return bytes((missing,))
     if (missing == missing[0]).all():
         return bytes((int(missing[0]),))
-    return xxh3_128_digest(missing.astype(np.uint8, copy=False))
+    return digest(missing.astype(np.uint8, copy=False))
 
 
 def _named(name: str) -> bytes:
@@ -288,19 +288,19 @@ def _sized(data: bytes) -> bytes:
 
 def column_digest(leaves: bytes, *, partial: bool = False) -> bytes:
     """The digest of a column: XXH3-128 over a word and its leaves, which follow each other."""
-    return xxh3_128_digest((_PARTIAL_COLUMN if partial else _COLUMN) + leaves)
+    return digest((_PARTIAL_COLUMN if partial else _COLUMN) + leaves)
 
 
 def table_digest(n_rows: int, rows_per_leaf: int, columns: list[bytes], *, partial: bool = False) -> bytes:
     """The digest of a table, over its size and the digests of its columns in their order."""
     size = struct.pack("<QQQ", n_rows, rows_per_leaf, len(columns))
-    return xxh3_128_digest(_word("table", partial) + size + b"".join(columns))
+    return digest(_word("table", partial) + size + b"".join(columns))
 
 
 def parts_digest(parts: dict[str, bytes], *, partial: bool = False) -> bytes:
     """The digest of named parts, which have no order."""
-    inside = b"".join(_named(name) + digest for name, digest in sorted(parts.items()))
-    return xxh3_128_digest(_word("parts", partial) + inside)
+    inside = b"".join(_named(name) + part for name, part in sorted(parts.items()))
+    return digest(_word("parts", partial) + inside)
 
 
 def _word(word: str, partial: bool) -> bytes:

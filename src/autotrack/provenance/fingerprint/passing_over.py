@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
-from xxhash import xxh3_128_digest
 
 from autotrack import guard
 from autotrack.provenance.fingerprint.chunks import NAN, NULL, Array, Chunk, Numbers, Opaque
 from autotrack.provenance.fingerprint.grid import UNSEEN
+from autotrack.provenance.fingerprint.hasher import digest
 from autotrack.provenance.fingerprint.leaves import Leaf, column_digest, leaf, matrix_leaves, table_digest
 from autotrack.provenance.fingerprint.numbers import native
 from autotrack.provenance.fingerprint.registry import read
@@ -159,7 +159,7 @@ class Pass:
         self.coverage = seen / cells if cells else 1.0
         if marked:
             self.marks = b"".join(
-                xxh3_128_digest(b"".join(bytes((len(chunk[column].marks),)) + chunk[column].marks for chunk in grid))
+                digest(b"".join(bytes((len(chunk[column].marks),)) + chunk[column].marks for chunk in grid))
                 for column in range(self._width)
             )
 
