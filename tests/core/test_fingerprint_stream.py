@@ -88,3 +88,38 @@ def test_any_cuts_add_up_to_the_same(rows, data) -> None:
     found = passed(batches)
     assert found["rows"] == fingerprint(rows).rows
     assert found["order"] == passed([rows])["order"]
+
+
+def test_a_loader_may_fill_the_same_memory_again() -> None:
+    data = np.random.default_rng(3).normal(size=(100, 4))
+    stream, memory = Stream(), np.empty((10, 4))
+    for start in range(0, 100, 10):
+        memory[:] = data[start : start + 10]
+        stream.update(memory)
+        memory[:] = 0
+    stream.end_epoch()
+    assert stream.record()["rows"] == fingerprint(data).rows
+
+
+def test_batches_of_any_size_type_and_structure_in_turn_add_up() -> None:
+    data = np.random.default_rng(4).normal(size=(60_000, 3)).astype(np.float32)
+    together, apart = Stream(), Stream()
+    together.update(data)
+    cuts = [0, 1, 1, 9, 400, 40_000, 40_001, 40_002, 60_000]  # an empty one, and a large one between small ones
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        part = data[start:stop]
+        apart.update(part.astype(np.float64) if number % 2 else part)
+    together.end_epoch()
+    apart.end_epoch()
+    first, second = together.record(), apart.record()
+    assert (first["rows"], first["order"], first["n_rows"]) == (second["rows"], second["order"], second["n_rows"])
+    assert second["batches"] == len(cuts) - 1
+
+
+def test_one_batch_that_cannot_be_read_among_small_ones_costs_the_digest_and_is_counted() -> None:
+    stream = Stream()
+    for batch in (np.zeros((2, 2)), object(), np.ones((2, 2))):
+        stream.update(batch)
+    stream.end_epoch()
+    told = stream.record()
+    assert "rows" not in told and told["batches"] == 3 and told["coverage"] == pytest.approx(2 / 3)

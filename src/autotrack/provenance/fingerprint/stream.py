@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from autotrack.provenance.fingerprint.passing_over import hashes_of
+from autotrack.provenance.fingerprint.pool import Pool
 from autotrack.provenance.fingerprint.registry import read
 from autotrack.provenance.fingerprint.rows import GOLDEN, RowSum, mix
 from autotrack.provenance.fingerprint.tables import Parts
@@ -53,16 +54,33 @@ class Stream:
         self._now = _Epoch()
         self._whole: list[_Epoch] = []
         self._ended = 0
+        self._pool = Pool()
 
     def update(self, batch: Any) -> None:
         """Add the rows of one batch, as they are now. What cannot be read counts as a batch not seen."""
+        self._now.batches += 1
+        if self._pool.takes(batch):
+            if self._pool.is_full:
+                self._take_pool()
+            return
+        self._take_pool()
+        if self._pool.takes(batch):  # the first of another shape
+            return
+        self._add(batch, 1)
+
+    def _take_pool(self) -> None:
+        count = self._pool.batches
+        if count:
+            self._add(self._pool.taken(), count)
+
+    def _add(self, batch: Any, count: int) -> None:
+        """Add the rows of what was `count` batches."""
         now = self._now
-        now.batches += 1
         with np.errstate(all="ignore"):
             hashes = hashes_of(_batch(batch))
             if hashes is None:
                 return
-            now.hashed += 1
+            now.hashed += count
             first = now.rows.count + 1
             places = np.arange(first, first + len(hashes), dtype=np.uint64) * np.uint64(GOLDEN)
             now.rows.add(hashes)
@@ -72,6 +90,7 @@ class Stream:
         """The stream began anew: what was added so far is one epoch. An epoch without batches is none."""
         if not self._now.batches:
             return
+        self._take_pool()
         self._ended += 1
         if len(self._whole) < MOST_EPOCHS:
             self._whole.append(self._now)
@@ -85,6 +104,7 @@ class Stream:
         not be read there is no digest, and `coverage` is the share of those that could. Of the epochs, the first
         `MOST_EPOCHS` are listed.
         """
+        self._take_pool()
         whole = bool(self._whole)
         told = self._whole[0] if whole else self._now
         record = {"stream": True, **told.record()}
