@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autotrack.provenance.fingerprint import fingerprint, manifest
+from autotrack.provenance.fingerprint import files, fingerprint
 from autotrack.provenance.fingerprint.manifest import cached_in, of_path
 
 
@@ -121,10 +121,10 @@ def test_an_empty_folder_is_known(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_too_many_files_is_told_by_its_path_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "MOST_FILES", 2)
+    monkeypatch.setattr(files, "MOST_FILES", 2)
     assert fingerprint(folder).value is None
     assert len(of_path(folder).files) == 3
-    monkeypatch.setattr(manifest, "MOST_FILES", 3)
+    monkeypatch.setattr(files, "MOST_FILES", 3)
     assert fingerprint(folder).coverage == 1
 
 

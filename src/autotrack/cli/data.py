@@ -21,7 +21,7 @@ from autotrack.session import session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autotrack.provenance.fingerprint.diff import Difference
+    from autotrack.provenance.fingerprint.difference import Difference
     from autotrack.provenance.fingerprint.identity import Fingerprint
 
 
@@ -52,7 +52,7 @@ def diff(a: str, b: str, as_json: bool) -> int:
 
     Exit code 0: the same values and the same schema; 1: something differs, or cannot be told; 2: wrong use.
     """
-    from autotrack.provenance.fingerprint.diff import Difference
+    from autotrack.provenance.fingerprint.difference import Difference
 
     paths = Path(a), Path(b)
     if all(map(Path.is_file, paths)) and filecmp.cmp(*paths, shallow=False):

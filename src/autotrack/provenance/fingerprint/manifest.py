@@ -26,6 +26,7 @@ from typing import Any, Final
 import numpy as np
 
 from autotrack.provenance.fingerprint.chunks import NULL, Chunk, Numbers, Opaque, Texts
+from autotrack.provenance.fingerprint.files import MOST_SECONDS, File, bounded, file_at, sign_of, walk
 from autotrack.provenance.fingerprint.rowsets import RowSet
 from autotrack.provenance.fingerprint.tables import ROWS_PER_LEAF, Column, Table
 
@@ -33,22 +34,6 @@ COLUMNS: Final = (("path", "string"), ("bytes", "int64"), ("sha256", "string"))
 
 BY_CONTENT: Final = ("", "file")
 """Name and type of the one column of a set of files."""
-
-LEFT_OUT: Final = frozenset(
-    {
-        ".autotrack",
-        ".git",
-        ".dvc",
-        ".hg",
-        ".svn",
-        "__pycache__",
-        ".ipynb_checkpoints",
-        ".DS_Store",
-        "Thumbs.db",
-        "desktop.ini",
-    }
-)
-"""Names of files and folders that are no data."""
 
 BLOCK: Final = 1 << 20
 LEAF_BYTES: Final = 64 << 20
@@ -61,10 +46,6 @@ FRESH: Final = 2_000_000_000
 """Nanoseconds: a file that was changed this shortly ago may change again without another time: it is not remembered."""
 
 MOST_REMEMBERED: Final = 2_000_000
-
-MOST_FILES: Final = 1_000_000
-MOST_SECONDS: Final = 5.0
-"""Where a folder has more files, or takes longer to list, what is trained with is told by its path alone."""
 
 MOST_LISTED: Final = 200_000
 """Files beyond which a record has no list of them."""
@@ -112,17 +93,6 @@ def cached_in(home: Path | None) -> Iterator[Caching]:
         _caching.reset(token)
 
 
-@dataclass(frozen=True)
-class File:
-    """One file: where it is, and its path below the folder."""
-
-    place: str
-    name: str
-    size: int
-    sign: tuple[int, ...] = ()
-    """What changes with its content: size, both times, inode."""
-
-
 class Manifest:
     """Files in the order of their names, with digests that are taken when they are asked for."""
 
@@ -162,7 +132,7 @@ class Manifest:
             return taken
         try:
             status = os.stat(file.place)
-            sign = _sign(status)
+            sign = sign_of(status)
             known = self._remembered(file, sign)
             if known is not None:
                 self._taken[file.name] = known
@@ -262,7 +232,7 @@ def of_path(path: Any, *, within: float | None = None) -> Manifest | None:
     text = os.fsdecode(path)
     try:
         if os.path.isdir(text):
-            files = _walk(text) if within is None else _bounded(_walk(text), within)
+            files = walk(text) if within is None else bounded(walk(text), within)
             return Manifest(os.path.abspath(text), sorted(files, key=lambda file: file.name))
         status = os.stat(text)
     except (OSError, ValueError):
@@ -270,7 +240,7 @@ def of_path(path: Any, *, within: float | None = None) -> Manifest | None:
     if not os.path.isfile(text):
         return None
     whole = os.path.abspath(text)
-    return Manifest(whole, [_file(whole, os.path.dirname(whole), status)])
+    return Manifest(whole, [file_at(whole, os.path.dirname(whole), status)])
 
 
 def of_list(paths: Sequence[Any]) -> Manifest | None:
@@ -283,7 +253,7 @@ def of_list(paths: Sequence[Any]) -> Manifest | None:
         return None
     if not all(map(os.path.isfile, places)):
         return None
-    return Manifest(root, [_file(place, root, status) for place, status in zip(places, found, strict=True)])
+    return Manifest(root, [file_at(place, root, status) for place, status in zip(places, found, strict=True)])
 
 
 def read_path(path: Any) -> Table | None:
@@ -300,56 +270,6 @@ def read_list(paths: Sequence[Any]) -> Table | None:
         return None
     found = of_list(paths)
     return None if found is None else found.table()
-
-
-def _bounded(files: Iterator[File], seconds: float) -> Iterator[File]:
-    """The files. Raises `OSError` where there are too many, or they take too long."""
-    until = time.monotonic() + seconds
-    for count, file in enumerate(files):
-        if count >= MOST_FILES or (not count % 1000 and time.monotonic() > until):
-            raise OSError("too many files")
-        yield file
-
-
-def _walk(folder: str) -> Iterator[File]:
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
-    while waiting:
-        here, above = waiting.pop()
-        try:
-            status = os.stat(here)
-            inode = (status.st_dev, status.st_ino)
-            if inode in above:  # a link to a folder that it lies in
-                continue
-            entries = list(os.scandir(here))
-        except OSError:
-            yield File(
-                here, _below(here, folder) + "/", 0
-            )  # no file can be read under this name: it shows as unreadable
-            continue
-        for entry in entries:
-            if entry.name in LEFT_OUT:
-                continue
-            try:
-                if entry.is_dir():
-                    waiting.append((entry.path, above | {inode}))
-                elif entry.is_file():
-                    yield _file(entry.path, folder, entry.stat())
-                elif entry.is_symlink():  # to nothing
-                    yield File(entry.path, _below(entry.path, folder), 0)
-            except OSError:
-                yield File(entry.path, _below(entry.path, folder), 0)
-
-
-def _file(place: str, root: str, status: os.stat_result) -> File:
-    return File(place, _below(place, root), status.st_size, _sign(status))
-
-
-def _below(place: str, root: str) -> str:
-    return os.path.relpath(place, root).replace(os.sep, "/")
-
-
-def _sign(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 __all__ = ["Manifest", "cached_in", "of_list", "of_path", "read_list", "read_path"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from autotrack.provenance.fingerprint.diff import Difference
+    from autotrack.provenance.fingerprint.difference import Difference
 
 MOST: Final = 20
 """Columns and files that are named; beyond, they are counted."""
