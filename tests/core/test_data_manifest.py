@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autotrack.provenance.fingerprint import files, fingerprint
+from autotrack.provenance.fingerprint import files, fingerprint, manifest
 from autotrack.provenance.fingerprint.manifest import cached_in, of_path
 
 
