@@ -34,6 +34,14 @@ def with_sklearn():
     model.score(X, y)
 
 
+def with_chance():
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.metrics import log_loss
+
+    model = RandomForestClassifier(n_estimators=5, max_depth=2).fit(X, y)
+    log_loss(y, model.predict_proba(X))
+
+
 def with_xgboost():
     import xgboost
 
@@ -219,6 +227,16 @@ def test_a_deleted_project_without_git_is_made_again_elsewhere(place: Place) -> 
     shutil.rmtree(place.project)
     code, verdict = place.reproduce()
     assert (code, verdict["verdict"]) == (0, "exact"), verdict
+
+
+def test_a_forest_that_nobody_seeded_is_grown_again(place: Place) -> None:
+    pytest.importorskip("sklearn")
+    place.track("chance")
+    told = place.record()["randomness"]
+    assert (told["seeded"], told["not_seeded"]) == (False, ["numpy"])
+    code, verdict = place.reproduce()
+    assert code == 0 and verdict["verdict"] in ("exact", "bitwise"), verdict
+    assert place.record(verdict["run"])["randomness"]["restored"] == ["numpy"]
 
 
 def test_what_autotrack_run_has_recorded_is_run_so_again(place: Place) -> None:

@@ -5,8 +5,12 @@ in which they begin, by name and integration, over all processes of the rerun: w
 the N-th. Where data differ from what was recorded, the training stops before it has begun: `DataDiffers` is a
 `SystemExit`, which guards let pass.
 
-The file is `{run, runs[{id, name, integration, stops, datasets[{role, name, fingerprint}]}]}`; `run` is the id of
-the run that was asked for, and `stops` says whether its data stop the rerun. A claim is `{run, repeats}`, and
+Shared random generators that the recorded run drew from without a seed are brought to the states in which they were at
+its begin, if those were kept: what follows is drawn again as it was.
+
+The file is `{run, runs[{id, name, integration, stops, datasets[{role, name, fingerprint}], unseeded{states, names}}]}`;
+`run` is the id of the run that was asked for, and `stops` says whether its data stop the rerun; `unseeded` is there
+where it was, `states` being the file that they are kept in. A claim is `{run, repeats}`, and
 `mismatch.json` is `{run, repeats, role, name, was, now}` with the records of a dataset.
 """
 
@@ -60,6 +64,7 @@ class Expecting:
         if expected is not None:
             run.log_provenance(REPEATS, {"run": expected["id"]})
             run.when_described.append(self._check(run, expected))
+            self._restore(run, expected.get("unseeded"))
 
     def ending(self, run: Any) -> None:
         """Nothing is to be done."""
@@ -83,6 +88,18 @@ class Expecting:
             except FileExistsError:
                 pass
         return None
+
+    def _restore(self, run: Any, unseeded: Mapping[str, Any] | None) -> None:
+        if unseeded is None:
+            return
+        from autotrack.provenance.randomness import restore
+
+        try:
+            restored = restore(Path(unseeded["states"]).read_bytes(), unseeded["names"])
+        except OSError as problem:
+            run.note("random states", f"they were kept, and cannot be read: {problem.strerror}")
+        else:
+            run.log_provenance("randomness", {"restored": restored})
 
     def _check(self, run: Any, expected: dict[str, Any]) -> Callable[[str, str, Mapping[str, Any]], None]:
         def seen(role: str, name: str, record: Mapping[str, Any]) -> None:

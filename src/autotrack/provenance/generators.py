@@ -15,7 +15,7 @@ import hashlib
 import math
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -93,11 +93,13 @@ def packed(states: States) -> bytes:
     return msgspec.msgpack.encode(states)
 
 
-def restore(kept: bytes) -> list[str]:
-    """Set the generators to the states that `packed` gave; gives the names of those that are loaded here."""
+def restore(kept: bytes, only: Collection[str] | None = None) -> list[str]:
+    """Set the generators, or `only` those, to the states that `packed` gave; gives the names of those loaded here."""
     done = []
     for name, state in msgspec.msgpack.decode(kept, type=States).items():
         generator, _, device = name.partition(":")
+        if only is not None and name not in only:
+            continue
         set_state = _SETTERS.get(generator)
         if set_state is not None and generator in ("python", *_loaded()):
             set_state(state, device)

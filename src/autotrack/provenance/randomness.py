@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from autotrack.provenance import generators, seeds
@@ -103,9 +103,9 @@ def flags() -> dict[str, Any]:
     return found | generators.switches()
 
 
-def restore(packed: bytes) -> list[str]:
-    """Bring the generators of this process to a kept state; gives the names of those whose library is loaded here."""
-    return generators.restore(packed)
+def restore(packed: bytes, only: Collection[str] | None = None) -> list[str]:
+    """Bring the generators of this process, or `only` those, to a kept state; gives the names of those loaded here."""
+    return generators.restore(packed, only)
 
 
 def _judged(told: Mapping[str, Any], used: Iterable[str]) -> dict[str, Any]:

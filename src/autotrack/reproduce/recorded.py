@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from autotrack.provenance.blobs import Blobs
 from autotrack.provenance.expecting import REPEATS
 from autotrack.store.schema import provenance, runs
 
@@ -59,10 +60,24 @@ class Recorded:
                     {"role": one["role"], "name": one["name"], "fingerprint": one["fingerprint"]}
                     for one in run["datasets"]
                 ],
+                **self._unseeded(run),
             }
             for run in self.runs
         ]
         return {"run": self.run["id"], "runs": expected}
+
+    def _unseeded(self, run: Record) -> Record:
+        """The generators that it drew from without a seed, and the file with their states at its begin, if kept."""
+        told = run["randomness"] or {}
+        state, names = told.get("state"), told.get("not_seeded")
+        if not state or not names:
+            return {}
+        blobs = Blobs(self.home)
+        return (
+            {"unseeded": {"states": str(blobs.path(state["digest"])), "names": names}}
+            if blobs.has(state["digest"])
+            else {}
+        )
 
 
 @dataclass

@@ -76,7 +76,8 @@ def _seeds(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[Suspect]:
             found.append(Suspect("seed", f"the param {name} was {value}, now {now['params'][name]}"))
     if not found and a.get("seeded") is False:
         lacking = ", ".join(map(str, a.get("not_seeded") or ())) or "its random numbers"
-        found.append(Suspect("seed", f"{lacking} had no seed, and cannot come again"))
+        drawn = "what was drawn before the run began " if b.get("restored") else ""
+        found.append(Suspect("seed", f"{lacking} had no seed, and {drawn}cannot come again"))
     elif not found and a.get("unknown"):
         used_so = ", ".join(map(str, a["unknown"]))
         found.append(Suspect("seed", f"{used_so} gave random numbers, and whether with a seed is not known"))
