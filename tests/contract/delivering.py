@@ -91,6 +91,16 @@ def forwarder(home: Path, writer: str, environment: dict[str, str], *, batch: in
         )
 
 
+def end_of(process: subprocess.Popen, seconds: float) -> int:
+    """Wait for a forwarder's end, and give its code. One that does not end is killed, and a `TimeoutExpired`."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
 SMALL_BATCHES = """
 import sys
 from autotrack.forward import delivery, process

@@ -24,10 +24,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from delivering import environment_of, forwarder
+from cases import CASES, record_all
+from delivering import end_of, environment_of, forwarder
 from places import NAMES, Place, Places, place, places
 from proxy import RETRY_AFTER
-from recorded import CASES, assert_full, assert_small, full, points, record_all, recording_into, writers
+from recorded import assert_full, assert_small, full, points, recording_into, writers
 from subject import EVERYTHING, ReadRun
 
 import autotrack
@@ -187,7 +188,7 @@ def test_journals_that_are_delivered_at_the_same_time_make_one_run(place: Place)
         points(part, 10, 20)
     environment = environment_of(place.variables, place.name)
     both = [forwarder(home, writer, environment) for writer in writers(home)]
-    assert [process.wait(SECONDS) for process in both] == [0, 0]
+    assert [end_of(process, 2 * SECONDS) for process in both] == [0, 0]
     assert place.courier.sync(home) is None
     found = place.read(home)
     if place.carries("resumed"):
@@ -253,13 +254,16 @@ def test_one_that_hangs_keeps_no_other_waiting_and_gets_all_in_the_end(place: Pl
         (writer,) = writers(home)
         proxy.all_fail("hang")
         process = forwarder(home, writer, {**courier.environment, "AUTOTRACK_BACKENDS": f"{place.name},local"})
-        deadline = time.monotonic() + SECONDS
-        while not (Progress(home, writer, "local").done and proxy.calls):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.01)
-        assert not Progress(home, writer, place.name).done
-        proxy.release()
-        assert process.wait(SECONDS) == 0
+        try:
+            deadline = time.monotonic() + SECONDS
+            while not (Progress(home, writer, "local").done and proxy.calls):
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.01)
+            assert not Progress(home, writer, place.name).done
+        finally:
+            proxy.release()
+            code = end_of(process, SECONDS)
+        assert code == 0
         assert Progress(home, writer, place.name).done
     assert_full(place.read(home)[run], "hanging", place.subject.carries)
 
@@ -283,7 +287,7 @@ def test_a_run_sent_to_all_of_them_at_once_reads_back_equal(
         variables = {name: value for one in group for name, value in one.variables.items()}
         (writer,) = writers(copy)
         process = forwarder(copy, writer, environment_of(variables, ",".join(one.name for one in group)))
-        assert process.wait(5 * SECONDS) == 0
+        assert end_of(process, 5 * SECONDS) == 0
         deliveries = {one.name: Progress(copy, writer, one.name) for one in group}
         assert {name: (one.done, one.problem) for name, one in deliveries.items()} == dict.fromkeys(
             deliveries, (True, None)
