@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from autotrack.backend import BackendContext, BackendUnavailable, Limits
 from autotrack.events import (
@@ -28,15 +29,19 @@ from autotrack.events import (
     WriterEnded,
     WriterStarted,
 )
+from autotrack_mlflow import databricks
+from autotrack_mlflow.address import TRACKING_URI, address_from, is_databricks
 from autotrack_mlflow.artifacts import Artifacts
-from autotrack_mlflow.client import Client, Refused, address_from
+from autotrack_mlflow.client import Client, Refused
 from autotrack_mlflow.console import Console
 from autotrack_mlflow.datasets import Datasets
 from autotrack_mlflow.experiments import Experiments
 from autotrack_mlflow.keys import KEY_CHARACTERS, KEY_LENGTH
 from autotrack_mlflow.labels import PARAM_LENGTH, TAG_LENGTH, Label, Labels
 from autotrack_mlflow.models import Models
+from autotrack_mlflow.places import Places
 from autotrack_mlflow.provenance import Provenance, Told
+from autotrack_mlflow.registry import Registry
 from autotrack_mlflow.runs import KnownRun, Runs
 from autotrack_mlflow.series import Series
 
@@ -51,7 +56,7 @@ class Share:
         self.tags: dict[str, Label] = {}
         self.datasets: list[DatasetLogged] = []
         self.artifacts: list[ArtifactLogged] = []
-        self.models: list[ModelLogged] = []
+        self.models: list[tuple[str, ModelLogged]] = []
         self.notes: list[tuple[str, int, NoteLogged]] = []
         self.provenance: list[Told] = []
         self.console: list[tuple[str, int, ConsoleLogged]] = []
@@ -69,10 +74,20 @@ class MlflowBackend:
         integer_steps=True,
         infinities=False,
     )
+    product = "MLflow"
+    """What answers, for `check`."""
 
     def connect(self) -> Client:
         """The client to use; a product that speaks the same API with other credentials replaces this."""
         return Client(address_from(os.environ))
+
+    def places(self, client: Client) -> Places:
+        """Where files go; a product that keeps them otherwise replaces this."""
+        return databricks.WorkspacePlaces(client) if self._on_databricks() else Places(client)
+
+    def server(self) -> str:
+        """What tells this server from others: ids that were learned of one mean nothing to another."""
+        return self._client.address.shown
 
     def open(self, context: BackendContext) -> None:
         """Find the server. Raises `UsageError` if the variables name none, `BackendUnavailable` if it is away."""
@@ -80,20 +95,27 @@ class MlflowBackend:
         self._context = context
         self._notes: Counter[tuple[str, str, str]] = Counter()
         self._held: dict[str, int] = {}
-        experiments = Experiments(self._client, context, os.environ.get("MLFLOW_EXPERIMENT_NAME") or None)
-        self._artifacts = Artifacts(self._client, context, self._note)
+        folder = partial(databricks.folder, self._client) if self._on_databricks() else None
+        experiments = Experiments(self._client, context, os.environ.get("MLFLOW_EXPERIMENT_NAME") or None, folder)
+        self._artifacts = Artifacts(self.places(self._client), context, self._note)
         self._runs = Runs(self._client, context, experiments, self._artifacts, self._note)
         self._labels = Labels(self._client, self._runs, self._note)
         self._datasets = Datasets(self._client, self._runs, self._note)
         self._models = Models(self._client, context, self._runs, self._artifacts, self._note)
+        self._registry = Registry(self._client, self._note)
         self._provenance = Provenance(self._client, context, self._artifacts, self._note)
         self._console = Console(self._client, context, self._runs, self._artifacts, self._labels)
         try:
             self._client.post("experiments/search", {"max_results": 1})
         except Refused as refusal:
             raise BackendUnavailable(
-                f"{self._client.address.shown} is no MLflow server ({refusal}); check MLFLOW_TRACKING_URI"
+                f"{self._client.address.shown} is no MLflow server ({refusal}); check {self._client.address.variable}"
             ) from None
+
+    def check(self) -> str:
+        """Say which server answers, and where; `open` has asked it."""
+        product = "Databricks" if self._on_databricks() else self.product
+        return " ".join(filter(None, (product, self._client.version(), "at", self.server())))
 
     def resume(self, writer: str) -> int | None:
         """MLflow keeps no cursor of ours."""
@@ -119,12 +141,15 @@ class MlflowBackend:
         """Let go of the connections."""
         self._client.close()
 
+    def _on_databricks(self) -> bool:
+        return is_databricks(os.environ.get(TRACKING_URI, "").strip())
+
     def _check_state(self) -> None:
         # Here and not in `open`: the forwarder reads the state anew once it has claimed the journal.
         state = self._context.state
-        if state.get("server") != self._client.address.shown:
+        if state.get("server") != self.server():
             state.clear()  # what was learned of another server is of no use here
-            state["server"] = self._client.address.shown
+            state["server"] = self.server()
 
     def _take(self, record: Record, shares: dict[str, Share]) -> None:
         event = record.event
@@ -154,7 +179,7 @@ class MlflowBackend:
         elif isinstance(event, ArtifactLogged):
             share.artifacts.append(event)
         elif isinstance(event, ModelLogged):
-            share.models.append(event)
+            share.models.append((f"{record.writer}:{record.sequence}", event))
         elif isinstance(event, NoteLogged):
             share.notes.append((record.writer, record.sequence, event))
         elif isinstance(event, ProvenanceLogged):
@@ -174,9 +199,9 @@ class MlflowBackend:
         share.series.send(self._client, known.id)
         self._datasets.send(known, share.datasets)
         for artifact in share.artifacts:
-            self._artifacts.send(known.artifact_uri, artifact)
-        for model in share.models:
-            self._models.send(known, model)
+            self._artifacts.send(known.owner, artifact)
+        for event_id, model in share.models:
+            self._registry.register(known, event_id, model, self._models.send(known, model))
         self._provenance.send(known, share.provenance)
         self._console.send(known, share.console, ended=ended)
         self._labels.send_notes(known, share.notes)

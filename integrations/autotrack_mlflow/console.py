@@ -54,7 +54,7 @@ class Console:
             self._context.state[key] = {"waiting": [], "sent": sent}
 
     def _upload(self, known: KnownRun, waiting: Sequence[Any]) -> int:
-        place = self._artifacts.place(known.run, "console", known.artifact_uri)
+        place = self._artifacts.place(known.run, "console", known.owner)
         if place is None:
             return 0
         held = decoded(tags_of(self._runs.get(known)).get(TAG))
@@ -67,11 +67,9 @@ class Console:
         length = int(held.get("bytes", 0))
         if not fresh:
             return length
-        path = f"{place}/autotrack/{FILE}"
-        before = b""
-        if length and FILE in self._artifacts.names(known.id, "autotrack"):
-            before = (self._client.download(path) or b"")[:length]
+        path = f"autotrack/{FILE}"
+        before = (self._artifacts.read(place, known.id, path) or b"")[:length] if length else b""
         content = before + "".join(fresh).encode(errors="backslashreplace")
-        self._client.upload(path, content)
+        place.upload(path, content)
         self._labels.send_tags(known, {TAG: Label(json.dumps({"bytes": len(content), "until": until}), False)})
         return len(content)

@@ -64,12 +64,16 @@ class Datasets:
                 wanted = (entry["name"], entry["digest"])
             if wanted not in roles:
                 roles[wanted] = event.role
-                inputs.append({"tags": [{"key": CONTEXT_TAG, "value": event.role}], "dataset": entry})
+                inputs.append({"tags": _tags(event), "dataset": entry})
         if inputs:
             self._client.post("runs/log-inputs", {"run_id": known.id, "datasets": inputs})
 
     def _entry(self, event: DatasetLogged) -> dict[str, str]:
         record = event.record
+        known = record.get("mlflow")
+        if isinstance(known, dict):  # it was brought from MLflow, and goes back as it was
+            fields = {key: str(known[key]) for key in ("source_type", "source", "schema", "profile") if key in known}
+            return {"name": event.name or event.role, "digest": digest_of(record), **fields}
         entry = {
             "name": (event.name or event.role)[:NAME_LENGTH],
             "digest": digest_of(record),
@@ -87,6 +91,13 @@ class Datasets:
             elif value is not None:
                 self._note(event.run, f"{field} of dataset {event.name}", f"MLflow takes {length} bytes")
         return entry
+
+
+def _tags(event: DatasetLogged) -> list[dict[str, str]]:
+    known = event.record.get("mlflow")
+    more = known.get("tags", {}) if isinstance(known, dict) else {}
+    tags = {**({CONTEXT_TAG: event.role} if event.role else {}), **more}
+    return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def digest_of(record: dict[str, Any]) -> str:

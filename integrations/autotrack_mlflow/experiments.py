@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from autotrack.backend import BackendContext, BackendUnavailable
 from autotrack_mlflow.client import Client, Refused
 
@@ -11,14 +13,18 @@ NAME_LENGTH = 500
 class Experiments:
     """Finds or creates the experiment of a project; what it found is kept in the backend's state."""
 
-    def __init__(self, client: Client, context: BackendContext, override: str | None) -> None:
+    def __init__(
+        self, client: Client, context: BackendContext, override: str | None, folder: Callable[[], str] | None = None
+    ) -> None:
         self._client = client
         self._context = context
         self._override = override
+        self._folder = folder
+        """For a server whose experiments lie in folders: where those go that the user does not name."""
 
     def of(self, project: str) -> tuple[str, str]:
         """Id and name of the experiment for `project`."""
-        wanted = (self._override or project)[:NAME_LENGTH]
+        wanted = self.expected(project)
         remembered = self._context.state.get("experiment:" + wanted)
         if remembered:
             return str(remembered[0]), str(remembered[1])
@@ -28,7 +34,12 @@ class Experiments:
 
     def expected(self, project: str) -> str:
         """The name that the experiment for `project` has unless it was deleted."""
-        return (self._override or project)[:NAME_LENGTH]
+        name = self._override or project
+        if self._folder is not None and not name.startswith("/"):
+            if "folder" not in self._context.state:
+                self._context.state["folder"] = self._folder()
+            name = f"{self._context.state['folder']}/{name.replace('/', '-')}"
+        return name[:NAME_LENGTH]
 
     def forget(self, project: str) -> None:
         """Look the experiment up again next time: the one that is remembered was deleted."""

@@ -121,6 +121,7 @@ def mlmodel(event: ModelLogged, *, run_id: str, path: str, model_id: str | None,
         "model_size_bytes": event.bytes,
         "flavors": flavors,
         "metadata": {
+            "autotrack.name": event.name,
             "autotrack.digest": event.digest,
             "autotrack.format": event.format,
             **({"autotrack.signature": event.signature} if event.signature else {}),

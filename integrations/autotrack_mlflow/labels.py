@@ -39,6 +39,8 @@ class Labels:
 
     def param(self, run: str, key: str, value: Scalar, replayed: bool) -> tuple[str, Label]:
         """A param as MLflow takes it; what had to be changed is noted."""
+        if not isinstance(value, str):
+            self._note(run, "types of params", "MLflow keeps numbers and flags as text")
         return self._label(run, "param", key, str(value), PARAM_LENGTH, replayed)
 
     def tag(self, run: str, key: str, value: str, replayed: bool) -> tuple[str, Label]:

@@ -15,6 +15,8 @@ from autotrack.events import ModelLogged
 from autotrack_mlflow.artifacts import Artifacts
 from autotrack_mlflow.client import Client, Refused
 from autotrack_mlflow.flavors import file_and_flavors, mlmodel
+from autotrack_mlflow.places import Owner, Place
+from autotrack_mlflow.registry import Uploaded
 from autotrack_mlflow.runs import KnownRun, Runs
 from autotrack_mlflow.series import whole_step
 
@@ -41,42 +43,44 @@ class Models:
         self._note = note
         self._has_logged_models = True
 
-    def send(self, known: KnownRun, event: ModelLogged) -> None:
-        """Upload one model and say what it is; nothing happens if it is there already."""
+    def send(self, known: KnownRun, event: ModelLogged) -> Uploaded | None:
+        """Upload one model and say what it is; nothing happens if it is there already. None where it is not there."""
         if event.digest is None:  # the record says why nothing was kept
-            return
+            return None
         what = f"model {event.name}"
-        place = self._artifacts.place(event.run, what, known.artifact_uri)
+        place = self._artifacts.place(event.run, what, known.owner)
         if place is None:
-            return
+            return None
         if not self._context.blob(event.digest).is_file():
             self._note(event.run, what, "its file is not on this machine any more")
-            return
+            return None
         if self._has_logged_models:
             try:
-                self._send_logged(known, event)
-                return
+                return self._send_logged(known, event)
             except Refused as refusal:
                 if not refusal.is_unknown_api:
                     raise
                 self._has_logged_models = False
         name = _name(event) if event.step is None else f"{_name(event)}-{event.step}"
-        self._upload(event, f"{place}/{name}", known.id, name, None)
+        self._upload(event, place, name + "/", known.id, name, None)
+        return Uploaded(f"{known.artifact_uri}/{name}")
 
-    def _send_logged(self, known: KnownRun, event: ModelLogged) -> None:
+    def _send_logged(self, known: KnownRun, event: ModelLogged) -> Uploaded | None:
         model = self._search(known, event) or self._create(known, event)
         info = model["info"]
         model_id = info["model_id"]
         if info.get("status") != _READY:
-            place = self._artifacts.place(event.run, f"model {event.name}", info["artifact_uri"])
+            owner = Owner(info["artifact_uri"], "model_id", model_id)
+            place = self._artifacts.place(event.run, f"model {event.name}", owner)
             if place is None:
-                return
-            self._upload(event, place, known.id, info["artifact_uri"], model_id)
+                return None
+            self._upload(event, place, "", known.id, info["artifact_uri"], model_id)
             self._client.patch(f"logged-models/{model_id}", {"model_id": model_id, "status": _READY})
         outputs = self._runs.get(known).get("outputs", {}).get("model_outputs", ())
         if all(output.get("model_id") != model_id for output in outputs):
             link = {"model_id": model_id, "step": max(0, whole_step(event.step))}
             self._client.post("runs/outputs", {"run_id": known.id, "models": [link]})
+        return Uploaded(info["artifact_uri"], model_id)
 
     def _search(self, known: KnownRun, event: ModelLogged) -> dict[str, Any] | None:
         wanted = f"source_run_id = '{known.id}' AND tags.`autotrack.model` = '{_identity(event)}'"
@@ -100,12 +104,14 @@ class Models:
         model: dict[str, Any] = self._client.post("logged-models", body)["model"]
         return model
 
-    def _upload(self, event: ModelLogged, place: str, run_id: str, path: str, model_id: str | None) -> None:
+    def _upload(
+        self, event: ModelLogged, place: Place, folder: str, run_id: str, path: str, model_id: str | None
+    ) -> None:
         blob = self._context.blob(event.digest or "")
         file, flavors = file_and_flavors(event, blob)
-        self._client.upload(f"{place}/{file}", blob)
+        place.upload(folder + file, blob)
         description = mlmodel(event, run_id=run_id, path=path, model_id=model_id, flavors=flavors)
-        self._client.upload(f"{place}/MLmodel", description)
+        place.upload(folder + "MLmodel", description)
 
 
 def _name(event: ModelLogged) -> str:

@@ -16,6 +16,7 @@ from autotrack.events import ProvenanceLogged
 from autotrack_mlflow.artifacts import Artifacts, safe_path
 from autotrack_mlflow.client import Client
 from autotrack_mlflow.labels import TAG_LENGTH, Label
+from autotrack_mlflow.places import Place
 from autotrack_mlflow.runs import KnownRun
 
 FILES: Final = {("environment", "lock"): "pylock.toml", ("notebook", "notebook"): "notebook.ipynb"}
@@ -60,17 +61,17 @@ class Provenance:
         """Bring the files of the run up to what these events say."""
         if not events:
             return
-        place = self._artifacts.place(known.run, "what the run was made of", known.artifact_uri)
+        place = self._artifacts.place(known.run, "what the run was made of", known.owner)
         if place is None:
             return
         by_kind: dict[str, list[Told]] = {}
         for told in events:
             by_kind.setdefault(told.event.kind, []).append(told)
-        there = self._artifacts.names(known.id, "autotrack")
         for kind, those in by_kind.items():
             name = f"{file_name(kind)}.json"
-            path = f"{place}/autotrack/{name}"
-            held = decoded(self._client.download(path)) if name in there else {}
+            path = f"autotrack/{name}"
+            there = self._artifacts.read(place, known.id, path)
+            held = decoded(there)
             record = dict(held)
             for told in those:
                 if told.replayed:
@@ -78,10 +79,12 @@ class Provenance:
                 else:
                     record.update(told.event.record)
             self._send_files(known, place, kind, record, held)
-            if record != held or name not in there:
-                self._client.upload(path, json.dumps(record, indent=2, default=str).encode())
+            if record != held or there is None:
+                place.upload(path, json.dumps(record, indent=2, default=str).encode())
 
-    def _send_files(self, known: KnownRun, place: str, kind: str, record: dict[str, Any], held: dict[str, Any]) -> None:
+    def _send_files(
+        self, known: KnownRun, place: Place, kind: str, record: dict[str, Any], held: dict[str, Any]
+    ) -> None:
         # Before the record that names them: if that is there, so are they.
         for (of, key), name in FILES.items():
             value = record.get(key)
@@ -92,7 +95,7 @@ class Provenance:
                 continue
             blob = self._context.blob(digest)
             if blob.is_file():
-                self._client.upload(f"{place}/autotrack/{name}", blob)
+                place.upload(f"autotrack/{name}", blob)
             else:
                 self._note(known.run, f"autotrack/{name}", "its file is not on this machine any more")
 

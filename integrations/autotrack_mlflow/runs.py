@@ -16,7 +16,8 @@ from autotrack.events import RunEnded, RunStarted
 from autotrack_mlflow.artifacts import Artifacts
 from autotrack_mlflow.client import Client, Refused
 from autotrack_mlflow.experiments import Experiments
-from autotrack_mlflow.turns import one_at_a_time
+from autotrack_mlflow.places import Owner
+from autotrack_mlflow.turns import StandIns, one_at_a_time
 
 STATUSES: Final = {
     "running": "RUNNING",
@@ -43,6 +44,11 @@ class KnownRun:
     changed: list[str] = field(default_factory=list)
     """Params whose newest value is a tag."""
 
+    @property
+    def owner(self) -> Owner:
+        """Whose files its artifacts are."""
+        return Owner(self.artifact_uri, "run_id", self.id)
+
 
 class Runs:
     """Finds, creates, reopens and ends runs."""
@@ -60,6 +66,7 @@ class Runs:
         self._experiments = experiments
         self._artifacts = artifacts
         self._note = note
+        self._stand_ins = StandIns(context.home)
         self._fresh: set[str] = set()
         """Runs that this very process created, so that nobody can have ended them yet."""
 
@@ -70,12 +77,13 @@ class Runs:
             experiment, _ = self._experiments.of(event.project)
             places = self._experiments.all() if event.resumed else [experiment, *self._experiments.known()]
             with one_at_a_time(self._context.home):
+                places = [*places, *self._stand_ins.of(self._server(), event.run)]
                 known = self._search(event.run, places) or self._create(event, self._tags(event))
         if not known.begun:
             if known.stand_in:
                 self._complete(known, event)
             self._adopt_children(known)
-            self._artifacts.describe(known.run, known.artifact_uri, event)
+            self._artifacts.describe(known.run, known.owner, event)
             known.begun = True
             self.remember(known)
         if event.resumed:
@@ -87,9 +95,11 @@ class Runs:
         found = self._remembered(run) or self._search(run, self._experiments.known())
         if found is None:
             with one_at_a_time(self._context.home):
-                found = self._search(run, self._experiments.all()) or self._create(
-                    RunStarted(run, time, run, self._context.settings.resolved_project), {RUN_ID: run, STAND_IN: "1"}
-                )
+                found = self._search(run, self._experiments.all())
+                if found is None:
+                    unknown = RunStarted(run, time, run, self._context.settings.resolved_project)
+                    found = self._create(unknown, {RUN_ID: run, STAND_IN: "1"})
+                    self._stand_ins.add(self._server(), run, found.experiment)
         return found
 
     def end(self, known: KnownRun, event: RunEnded) -> None:
@@ -108,6 +118,9 @@ class Runs:
     def remember(self, known: KnownRun) -> None:
         """Keep what is known in the backend's state."""
         self._context.state["run:" + known.run] = asdict(known)
+
+    def _server(self) -> str:
+        return str(self._context.state.get("server", ""))
 
     def _remembered(self, run: str) -> KnownRun | None:
         kept = self._context.state.get("run:" + run)
@@ -177,14 +190,18 @@ class Runs:
             "autotrack.integration": event.integration,
             "mlflow.runName": event.name,
             "mlflow.source.name": source,
-            "mlflow.source.type": "LOCAL",
+            "mlflow.source.type": source and "LOCAL",
             "mlflow.source.git.commit": code.get("commit"),
             "mlflow.source.git.branch": code.get("branch"),
             "mlflow.user": environment.get("user"),
         }
         if event.parent:
             tags[PARENT_ID] = event.parent
-            parent = self._remembered(event.parent) or self._search(event.parent, self._experiments.known())
+            parent = (
+                self._remembered(event.parent)
+                or self._search(event.parent, self._experiments.known())
+                or self._search(event.parent, self._experiments.all())  # of another project
+            )
             if parent is not None:
                 tags["mlflow.parentRunId"] = parent.id
         return {key: str(value)[:8000] for key, value in tags.items() if value}

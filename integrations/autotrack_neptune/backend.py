@@ -15,7 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from autotrack.backend import BackendContext, Limits
 from autotrack.errors import BackendUnavailable, UsageError
@@ -35,6 +35,7 @@ from autotrack.events import (
 )
 from autotrack_neptune import naming
 from autotrack_neptune.attributes import iso, rounded
+from autotrack_neptune.client import Client
 from autotrack_neptune.columns import typed
 from autotrack_neptune.paths import CODE, DATASETS, ENVIRONMENT, INTEGRATION, MODELS, PARENT, Paths
 from autotrack_neptune.token import Connection, connection
@@ -49,61 +50,6 @@ _UNTRUE: Final = ("at finer steps", "Neptune's steps have six decimals, and the 
 _NOT_FINITE: Final = ("that are not finite", "the series of Neptune 2 hold no NaN and no infinity")
 _NOT_RISING: Final = ("at steps that do not rise", "Neptune takes rising steps alone")
 """Why a point is not carried: what is noted, and why."""
-
-
-class Client(Protocol):
-    """What the backend asks of either client. Paths and values are such that Neptune takes them."""
-
-    whole_numbers: tuple[int, int]
-    """Smallest and largest integer that is kept as one."""
-    non_finite: bool
-    """Whether series hold NaN and infinities."""
-    stopped: bool
-    """Whether the client has given up for good."""
-    states: str | None
-    """Why a run that goes on in another process is not one run; None where it is."""
-
-    def begin(self, run: str, name: str, project: str, time: int) -> None:
-        """Open the run, if this process has not."""
-
-    def values(self, run: str, values: Mapping[str, Any]) -> None:
-        """Single values under their paths."""
-
-    def step(self, step: Decimal) -> float | int | None:
-        """A step as the client takes it; None where it would make another one of it."""
-        ...
-
-    def points(self, run: str, values: Mapping[str, float], step: float | int, time: int) -> None:
-        """One point of each series."""
-
-    def text(self, run: str, path: str, text: str, step: int, time: int) -> None:
-        """One entry of a series of texts."""
-
-    def file(self, run: str, path: str, digest: str, media_type: str, name: str) -> bool:
-        """A file that is kept here; whether it is still there."""
-        ...
-
-    def words(self, run: str, path: str, words: set[str]) -> None:
-        """Add words to a set."""
-
-    def confirm(self) -> Sequence[tuple[str, str, str]]:
-        """Wait until the server has everything; gives what it refused, as (run, what, why).
-
-        Raises `BackendUnavailable` where it does not within its time.
-        """
-        ...
-
-    def hold(self) -> None:
-        """What was written counts."""
-
-    def end(self, run: str) -> None:
-        """Nothing more comes for the run, as far as is known."""
-
-    def back(self) -> None:
-        """What was written since `hold` does not count."""
-
-    def close(self) -> None:
-        """Let go of the server."""
 
 
 class NeptuneBackend:

@@ -36,7 +36,6 @@ class LegacyClient:
         self.states: str | None = (
             "Neptune 2 makes a run of each process's part when it is synchronised" if where.mode == "offline" else None
         )
-        logging.getLogger("neptune").setLevel(logging.ERROR)
         os.environ.setdefault("NEPTUNE_RETRIES_TIMEOUT", "10")
         os.environ.setdefault("NEPTUNE_DATA_DIRECTORY", str(context.home / "neptune"))
         self._folder = Path(os.environ["NEPTUNE_DATA_DIRECTORY"]).absolute() / "files"
@@ -47,6 +46,7 @@ class LegacyClient:
         if run in self._runs:
             return
         neptune = import_module("neptune")
+        logging.getLogger("neptune").setLevel(logging.ERROR)
         try:
             opened = self._runs[run] = neptune.init_run(
                 project=project,

@@ -8,7 +8,6 @@ offline every operation is there once; online the server passes over what it has
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import sqlite3
@@ -62,7 +61,7 @@ class ScaleClient:
         self._problems: list[tuple[str, str, str]] = []
         self._refused: BaseException | None = None
         os.environ.setdefault("NEPTUNE_LOG_FAILURE_ACTION", "raise")
-        logging.getLogger("neptune").setLevel(logging.ERROR)  # it tells of every folder that it leaves behind
+        os.environ.setdefault("NEPTUNE_LOGGER_LEVEL", "error")  # it tells of every folder that it leaves behind
         self.back()
 
     def begin(self, run: str, name: str, project: str, time: int) -> None:
@@ -142,10 +141,7 @@ class ScaleClient:
             refused, self._refused = self._refused, None
             self.stopped = not retries(refused)
             if self.stopped:
-                for client in self._runs.values():
-                    client.terminate()
-                self._runs.clear()
-                self._gathered.clear()
+                self._leave()
             raise BackendUnavailable(told(refused))
         problems, self._problems = self._problems, []
         return problems
@@ -166,7 +162,7 @@ class ScaleClient:
     def end(self, run: str) -> None:
         """Close the client's run."""
         if run in self._runs:
-            self._runs.pop(run).close(timeout=5)
+            leave(self._runs.pop(run))
             self._gathered.pop(run, None)
 
     def back(self) -> None:
@@ -179,7 +175,7 @@ class ScaleClient:
             if held is None:
                 for run, client in list(self._runs.items()):
                     if client._storage_directory_path == path.parent:
-                        client.terminate()
+                        leave(client)
                         self._runs.pop(run)
                         self._gathered.pop(run, None)
                 shutil.rmtree(path.parent, ignore_errors=True)
@@ -190,11 +186,15 @@ class ScaleClient:
 
     def close(self) -> None:
         """End the client's threads and processes. What it holds on disk stays there."""
-        for client in self._runs.values():
-            client.close(timeout=5)
-        self._runs.clear()
+        self._leave()
         if self._where.mode != "offline" and not self._databases():
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _leave(self) -> None:
+        for client in self._runs.values():
+            leave(client)
+        self._runs.clear()
+        self._gathered.clear()
 
     def _gather(self, run: str) -> None:
         """Have the client's updates of a whole batch written at once: each call of its own waits for the disk."""
@@ -219,6 +219,17 @@ class ScaleClient:
                 self._refused = error
             return
         self._problems.append((run, f"{kind.removeprefix('Neptune')} on the server", told(error)))
+
+
+def leave(client: Any) -> None:
+    """Close a run of the client's, and its process, which would try again for minutes and be waited for at exit."""
+    process = client._sync_process
+    if process is not None and client._operations_repo.get_operation_count(limit=1):
+        process.kill()
+    client.close(timeout=5)
+    if process is not None and process.is_alive():
+        process.kill()
+        process.join(5)
 
 
 def retries(error: BaseException) -> bool:

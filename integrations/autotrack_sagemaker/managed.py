@@ -116,6 +116,8 @@ class SignatureV4(AuthBase):
 class ManagedBackend(MlflowBackend):
     """Delivers runs to a managed MLflow."""
 
+    product = "SageMaker's MLflow"
+
     def connect(self) -> Client:
         """The client of the tracking server or app whose ARN `MLFLOW_TRACKING_URI` is."""
         self._session = aws_session()
@@ -152,6 +154,8 @@ class ManagedPlaces(Places):
 
 class InBucket:
     """Below a key of an S3 bucket. The variables of AWS say where S3 is (`AWS_ENDPOINT_URL_S3`)."""
+
+    listed = True
 
     def __init__(self, s3: Any, bucket: str, folder: str) -> None:
         self._s3 = s3

@@ -96,4 +96,15 @@ class Backend(Protocol):
         """Let go of connections. Nothing is delivered any more."""
 
 
-__all__ = ["Backend", "BackendContext", "BackendRejected", "BackendUnavailable", "Limits", "Record"]
+class Checked(Backend, Protocol):
+    """A backend that `autotrack doctor` can ask. One without `check` is opened and closed."""
+
+    def check(self) -> str:
+        """Ask, once open, whether events would be taken, and send none: one line that says what answered and where.
+
+        Raises what `open` and `deliver` raise; the message says which variable to look at. It has fifteen seconds.
+        """
+        ...
+
+
+__all__ = ["Backend", "BackendContext", "BackendRejected", "BackendUnavailable", "Checked", "Limits", "Record"]

@@ -59,7 +59,8 @@ class Address:
     auth: AuthBase | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     verify: bool | str = True
-    certificate: str | None = None
+    certificate: str | tuple[str, str] | None = None
+    """The client's own, with its key in the same file or in a second one."""
 
     @property
     def shown(self) -> str:

@@ -10,6 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -55,6 +56,71 @@ def runs(client: MlflowClient, ours: str) -> list[dict[str, Any]]:
     return found
 
 
+def everything(client: MlflowClient, database: str, folder: str) -> list[dict[str, Any]]:
+    """Every run with all that it has, read by MLflow from the database and folder of the server itself: faster."""
+    inside = MlflowClient(database)
+    experiments = [item.experiment_id for item in inside.search_experiments(ViewType.ALL)]
+    logged: dict[str, dict[str, str]] = {}
+    for model in inside.search_logged_models(experiments, max_results=1000):
+        logged.setdefault(model.source_run_id or "", {})[model.name] = _weights(_local(model.artifact_location, folder))
+    found = []
+    for run in inside.search_runs(experiments, max_results=10_000):
+        place = _local(run.info.artifact_uri, folder)
+        descriptions = sorted(place.rglob("MLmodel")) if place.exists() else []
+        named = [(json.loads(one.read_text())["metadata"]["autotrack.name"], one.parent) for one in descriptions]
+        models = {name: _weights(folder_of_it) for name, folder_of_it in named}
+        of_models = {one.parent for one in descriptions}
+        files = [path for path in place.rglob("*") if path.is_file() and path.parent not in of_models]
+        found.append(
+            {
+                "name": run.info.run_name,
+                "status": run.info.status,
+                "params": run.data.params,
+                "tags": run.data.tags,
+                "metrics": {
+                    key: [
+                        [item.step, item.timestamp, item.value]
+                        for item in inside.get_metric_history(run.info.run_id, key)
+                    ]
+                    for key in run.data.metrics
+                },
+                "datasets": [
+                    [next(tag.value for tag in item.tags if tag.key == "mlflow.data.context"), item.dataset.name]
+                    for item in run.inputs.dataset_inputs
+                ],
+                "models": {**models, **logged.get(run.info.run_id, {})},
+                "artifacts": {str(path.relative_to(place)): path.read_bytes().hex() for path in files},
+            }
+        )
+    return found
+
+
+def _local(uri: str, folder: str) -> Path:
+    return Path(folder, urlsplit(uri).path.lstrip("/"))
+
+
+def _weights(folder: Path) -> str:
+    (file,) = [path for path in folder.iterdir() if path.name != "MLmodel"]
+    return file.read_bytes().hex()
+
+
+def versions(client: MlflowClient, name: str, database: str = "") -> dict[str, Any]:
+    """The versions of a registered model, oldest first, and its aliases; read from a database, if that is given."""
+    client = MlflowClient(database) if database else client
+    found = sorted(client.search_model_versions(f"name = '{name}'"), key=lambda version: int(version.version))
+    return {
+        "aliases": {key: str(value) for key, value in client.get_registered_model(name).aliases.items()},
+        "versions": [
+            {"version": int(one.version), "run": one.run_id, "source": one.source, "tags": one.tags} for one in found
+        ],
+    }
+
+
+def set_alias(client: MlflowClient, name: str, alias: str, version: str) -> None:
+    """Move an alias as a user would."""
+    client.set_registered_model_alias(name, alias, version)
+
+
 def walk(client: MlflowClient, run_id: str, path: str) -> list[str]:
     """All files of a run."""
     files: list[str] = []
@@ -66,6 +132,11 @@ def walk(client: MlflowClient, run_id: str, path: str) -> list[str]:
 def artifact(client: MlflowClient, run_id: str, path: str) -> str:
     """A file's bytes, in hexadecimal."""
     return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path)).read_bytes().hex()
+
+
+def model_file(client: MlflowClient, model_id: str, path: str) -> str:
+    """A file of a logged model, in hexadecimal."""
+    return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}"), path).read_bytes().hex()
 
 
 def models(client: MlflowClient) -> list[dict[str, Any]]:
@@ -146,9 +217,38 @@ def train(client: MlflowClient, flavor: str, path: str) -> list[float]:
     return [float(value) for value in fitted.predict(rows)]
 
 
+def system_metrics(client: MlflowClient, run_id: str) -> list[str]:
+    """The names that MLflow takes for metrics of the system: those with the prefix of its own monitor."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    prefix = SystemMetricsMonitor(run_id)._metrics_prefix
+    return sorted(key for key in client.get_run(run_id).data.metrics if key.startswith(prefix))
+
+
+def version(client: MlflowClient) -> str:
+    """Of MLflow."""
+    return str(mlflow.__version__)
+
+
 def delete_experiment(client: MlflowClient, name: str) -> None:
     """Delete an experiment as a user would."""
     client.delete_experiment(client.get_experiment_by_name(name).experiment_id)
+
+
+QUESTIONS = (
+    runs,
+    everything,
+    artifact,
+    model_file,
+    models,
+    versions,
+    set_alias,
+    system_metrics,
+    version,
+    predict,
+    train,
+    delete_experiment,
+)
 
 
 def main() -> None:
@@ -157,7 +257,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # MLflow prints links to runs
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
-    known = {item.__name__: item for item in (runs, artifact, models, predict, train, delete_experiment)}
+    known = {item.__name__: item for item in QUESTIONS}
     for line in sys.stdin:
         question, *arguments = json.loads(line)
         try:

@@ -52,13 +52,18 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: subprocess.Popen[str] | None = None
 
+    @property
+    def database(self) -> str:
+        """Where it keeps all but files."""
+        return f"sqlite:///{self.folder}/mlflow.db"
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         log = (self.folder / "server.log").open("ab")
         self._process = subprocess.Popen(
             [
                 *(self.program, "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
-                *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+                *("--backend-store-uri", self.database),
                 *("--artifacts-destination", str(self.folder / "artifacts")),
                 *self.options,
             ],
@@ -69,10 +74,11 @@ class Server:
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
         )
         log.close()
+        prefix = self.options[1] if self.options[:1] == ("--static-prefix",) else ""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):
-                if requests.get(self.url + "/health", timeout=1).ok:
+                if requests.get(f"{self.url}{prefix}/health", timeout=1).ok:
                     return
             if self._process.poll() is not None:
                 break

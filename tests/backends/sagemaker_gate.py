@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -23,6 +23,8 @@ class SignedGate(Gate):
         self.arn = arn
         self.sessions: set[str] = set()
         """Session tokens that came."""
+        self.secret_of: Callable[[str], str] = lambda key: SECRET
+        """The secret of an access key."""
         super().__init__(server.url, self._look)
         self.variables = {
             "MLFLOW_TRACKING_URI": arn,
@@ -36,12 +38,12 @@ class SignedGate(Gate):
         named = request.headers.get("x-sm-mlflow-app-arn" if is_app else "x-mlflow-sm-tracking-server-arn")
         if named != self.arn:
             return Answer(400, {"error_code": "BAD_REQUEST", "message": f"no header names {self.arn}"})
-        problem = wrong(request, self.url, "sagemaker" if is_app else "sagemaker-mlflow", SECRET)
+        problem = wrong(request, self.url, "sagemaker" if is_app else "sagemaker-mlflow", self.secret_of)
         self.sessions.add(request.headers.get("x-amz-security-token", ""))
         return Answer(403, {"error_code": "PERMISSION_DENIED", "message": problem}) if problem else None
 
 
-def wrong(request: Request, url: str, service: str, secret: str) -> str:
+def wrong(request: Request, url: str, service: str, secret_of: Callable[[str], str]) -> str:
     """What is wrong with a signature, if anything: it is computed again from what came, by botocore."""
     given = request.headers.get("authorization", "")
     if not given.startswith("AWS4-HMAC-SHA256 Credential="):
@@ -57,9 +59,9 @@ def wrong(request: Request, url: str, service: str, secret: str) -> str:
     if not {"host", "x-amz-date", "x-amz-content-sha256"} <= signed or not any("arn" in name for name in signed):
         return f"only {signed} are signed"
     headers = {name: value for name, value in request.headers.items() if name in signed}
-    again = AWSRequest(method=request.method, url=urlsplit(url)._replace().geturl() + request.path, headers=headers)
+    again = AWSRequest(method=request.method, url=url + request.path, headers=headers)
     again.context["timestamp"] = request.headers["x-amz-date"]
-    signer = SigV4Auth(Credentials(key, secret), named, region)
+    signer = SigV4Auth(Credentials(key, secret_of(key)), named, region)
     text = signer.string_to_sign(again, signer.canonical_request(again))
     expected = signer.signature(text, again)
     return "" if expected == fields["Signature"] else f"the signature is not {expected}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,8 @@ def test_a_changed_param_keeps_both_values(server: Server, lent: Lent, monkeypat
     assert len(run["params"]) == 251 and run["params"]["p7"] == "7"
     assert run["tags"]["autotrack.param.p7"] == "new" and "autotrack.param.p8" not in run["tags"]
     assert len(run["metrics"]["loss"]) == 1
-    assert [what for _, what, _ in lent.notes] == ["param p7"]
+    told = Counter(what for _, what, _ in lent.notes)
+    assert told == {"types of params": 252, "param p7": 1}  # MLflow has text alone
     back = journal.add(ParamsLogged, {"p7": 7, "twice": 1})
     last = journal.add(ParamsLogged, {"twice": 2})
     backend.deliver([back, last])
@@ -193,7 +195,15 @@ def test_long_values_and_odd_keys_cost_no_batch(server: Server, lent: Lent, monk
     assert run["params"] == {"long": "x" * 6000, "a/_/b": "1", "plain": "2"}
     assert run["tags"]["long"] == "y" * 8000 and run["tags"]["_/abs"] == "z"
     assert {key: len(points) for key, points in run["metrics"].items()} == {"val/_": 1, "__/up": 1, "plain": 1}
-    assert told == {"param long", "param a//b", "tag long", "tag /abs", "metric val/", "metric ../up"}
+    assert told == {
+        "types of params",
+        "param long",
+        "param a//b",
+        "tag long",
+        "tag /abs",
+        "metric val/",
+        "metric ../up",
+    }
     backend.close()
 
 
@@ -203,7 +213,9 @@ def test_safe_keys_are_stable(key: str) -> None:
     assert safe != key and safe_key(safe) == safe
 
 
-@pytest.mark.parametrize("uri", ["", "sqlite:///mlflow.db", "databricks"])
+@pytest.mark.parametrize(
+    "uri", ["", "sqlite:///mlflow.db", "databricks://none", "azureml://host", "arn:aws:sagemaker:x"]
+)
 def test_an_address_that_cannot_be_used_names_its_variable(
     uri: str, lent: Lent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,3 +227,17 @@ def test_an_address_that_cannot_be_used_names_its_variable(
 def test_the_run_lookup_of_the_tests_finds_one_run_only(server: Server) -> None:
     with pytest.raises(AssertionError):
         the_run(server, "no such run")
+
+
+def test_metrics_of_the_system_are_among_mlflow_s_own_and_the_server_says_what_it_is(
+    server: Server, lent: Lent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal()
+    journal.start()
+    journal.add(MetricsLogged, 0, {"system/cpu": 12.5, "system/gpu/0/utilization": 99.0, "loss": 0.5})
+    backend = lent.backend(server.url, monkeypatch)
+    backend.deliver(journal.records)
+    assert backend.check() == f"MLflow {server.ask('version')} at {server.url}"
+    found = server.ask("system_metrics", run_of(server, journal)["id"])
+    assert found == ["system/cpu", "system/gpu/0/utilization"] and lent.notes == []
+    backend.close()

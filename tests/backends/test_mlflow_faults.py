@@ -20,8 +20,10 @@ from autotrack.events import (
     RunEnded,
     TagsSet,
 )
+from autotrack.remote import Address, Bearer
+from autotrack_mlflow.address import address_from
 from autotrack_mlflow.backend import MlflowBackend
-from autotrack_mlflow.client import Address, BearerAuth, Client, address_from
+from autotrack_mlflow.client import Client
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
@@ -210,10 +212,10 @@ def test_the_server_goes_away_and_comes_back(
 def test_the_address_from_the_standard_variables(server: Server) -> None:
     given = {"MLFLOW_TRACKING_URI": "https://user:word@host/x/", "MLFLOW_TRACKING_TOKEN": "t0ken"}
     address = address_from(given)
-    assert isinstance(address.auth, BearerAuth) and address.verify is True
+    assert isinstance(address.auth, Bearer) and address.verify is True
     assert address.shown == "https://host/x"
     both = address_from({**given, "MLFLOW_TRACKING_USERNAME": "u", "MLFLOW_TRACKING_PASSWORD": "p"})
-    assert both.auth is not None and not isinstance(both.auth, BearerAuth)
+    assert both.auth is not None and not isinstance(both.auth, Bearer)
     assert address_from({**given, "MLFLOW_TRACKING_INSECURE_TLS": "true"}).verify is False
     assert address_from({**given, "MLFLOW_TRACKING_SERVER_CERT_PATH": "/ca.pem"}).verify == "/ca.pem"
 
@@ -221,13 +223,13 @@ def test_the_address_from_the_standard_variables(server: Server) -> None:
 def test_the_token_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 
-    class Watching(BearerAuth):
+    class Watching(Bearer):
         def __call__(self, request):  # type: ignore[no-untyped-def]
             signed = super().__call__(request)
             seen.append(signed.headers["Authorization"])
             return signed
 
-    client = Client(Address(server.url, Watching("t0ken")))
+    client = Client(Address(server.url, "MLFLOW_TRACKING_URI", auth=Watching("t0ken")))
     assert client.post("experiments/search", {"max_results": 1})["experiments"]
     client.close()
     assert seen == ["Bearer t0ken"]

@@ -1,4 +1,4 @@
-"""Recording for the battery, by autotrack itself, and the run that most of its tests send: values are exact in 32 bits."""
+"""Recording for the battery, by autotrack itself, and the run that most of its tests send: exact in 32 bits."""
 
 from __future__ import annotations
 

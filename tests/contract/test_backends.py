@@ -270,14 +270,14 @@ def test_one_that_hangs_keeps_no_other_waiting_and_gets_all_in_the_end(place: Pl
 
 @pytest.mark.timeout(900)
 def test_a_run_sent_to_all_of_them_at_once_reads_back_equal(
-    places: Places, record_property: Callable[[str, object], None]
+    places: Places, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     """Value by value: what each product's own reader gives is what the local store gives."""
     home, available = places.get("local").home("all"), []
     for name in NAMES:
         with contextlib.suppress(pytest.skip.Exception):
             available.append(places.get(name))
-    record_property("backends", ",".join(one.name for one in available))
+    record_testsuite_property("backends", ",".join(one.name for one in available))
     with recording_into(home), autotrack.start_run("all") as run:
         full(run)
         for step in range(200):

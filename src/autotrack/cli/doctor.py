@@ -28,7 +28,7 @@ _QUERY: Final = re.compile(r"([?&;])([^=&;\s]+)=([^&;\s]*)")
 @click.command(epilog="\b\nExample:\n  autotrack doctor --json | jq .problems")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Tell every setting with its origin, and whether home, store, journals and plugins are well."""
+    """Tell every setting with its origin, and whether home, store, backends, journals and plugins are well."""
     told = examine(session.settings)
     if as_json:
         print_json(told)
@@ -39,6 +39,7 @@ def doctor(as_json: bool) -> None:
 def examine(settings: Settings) -> dict[str, Any]:
     """Everything that the command tells, secrets masked."""
     plugins = described_plugins()
+    backends = _backends(settings, {one["name"] for one in plugins["backends"]})
     home, store, journals, log = _home(settings), _store(settings), _journals(settings), _log(settings)
     rows = _settings(settings)
     problems = [
@@ -46,6 +47,7 @@ def examine(settings: Settings) -> dict[str, Any]:
     ]
     problems += [home["problem"]] if home["problem"] else []
     problems += [f"store: {store['problem']}"] if store["problem"] else []
+    problems += [f"{one['name']}: {one['problem']}" for one in backends if one["problem"]]
     problems += [
         f"{one['backend']} lacks events of {one['journals']} journals "
         f"({one['problem'] or 'no forwarder has come to it'}): autotrack sync"
@@ -55,6 +57,7 @@ def examine(settings: Settings) -> dict[str, Any]:
         "settings": rows,
         "home": home,
         "store": store,
+        "backends": backends,
         "journals": journals,
         "forwarder_log": log,
         "plugins": plugins,
@@ -125,6 +128,19 @@ def _store(settings: Settings) -> dict[str, Any]:
     return told | {"reachable": True}
 
 
+def _backends(settings: Settings, known: set[str]) -> list[dict[str, Any]]:
+    """What each says that is configured: but for the local store, of which `_store` speaks, and those that no plugin
+    offers, of which the problems do.
+    """
+    from autotrack.cli.checking import check
+
+    names = [name for name in dict.fromkeys(settings.backends) if name in known and name != "local"]
+    return [
+        one | {"told": one["told"] and masked(one["told"]), "problem": one["problem"] and masked(one["problem"])}
+        for one in check(settings, names)
+    ]
+
+
 def _journals(settings: Settings) -> dict[str, Any]:
     from autotrack.forward.progress import Progress
     from autotrack.journal.liveness import is_alive
@@ -182,6 +198,7 @@ def _print(told: dict[str, Any]) -> None:
     rows = [
         ("home", f"{home['path']} ({made}, {'writable' if home['writable'] else 'not writable'})"),
         ("store", f"{store['place']} ({words[store['reachable']]})"),
+        *((f"backend {one['name']}", _state(one)) for one in told["backends"]),
         (
             "journals",
             f"{journals['waiting']} here ({journals['being_written']} being written), {journals['archived']} archived",
@@ -196,6 +213,12 @@ def _print(told: dict[str, Any]) -> None:
     print_heading("problems")
     for problem in told["problems"] or ["none"]:
         click.echo(clean(problem))
+
+
+def _state(backend: dict[str, Any]) -> str:
+    if not backend["reachable"]:
+        return "not reachable"
+    return f"{backend['told'] or 'reachable'} ({backend['seconds']:g} s)"
 
 
 def _shown(row: dict[str, Any]) -> tuple[str, str, str, str]:
