@@ -47,7 +47,7 @@ class AimImporter:
             raise UsageError(f"{folder} has no Aim repository: name the folder that holds .aim")
         aim, _, repo, _ = modules()
         repository = repo.Repo.from_path(str(folder))
-        for key in sorted(repository.list_all_runs()):
+        for key in sorted(path.name for path in (folder / ".aim" / "meta" / "chunks").iterdir()):
             story = Story(aim, repository, key)
             yield ForeignRun(story.origin, story.name, story.tell)
 

@@ -25,11 +25,12 @@ def read(folder: str) -> list[dict[str, Any]]:
         return []
     repo = Repo(folder)
     manager = RepoIndexManager(repo)
-    for key in repo.list_all_runs():
+    keys = os.listdir(Path(repo.path) / "meta" / "chunks")  # what Aim lists is half a second old
+    for key in keys:
         assert manager.index(key)
     repo.meta_tree.preload()
     found = [as_json(run) for run in repo.iter_runs()]
-    assert len(found) == len(repo.list_all_runs())
+    assert len(found) == len(keys)
     repo.close()
     return found
 

@@ -44,7 +44,7 @@ def session(path: Path) -> dict[str, Any]:
             assert artifact.uri.startswith(place)
         points = list(lines(archive, "metrics.jsonl"))
         for number, point in enumerate(points):
-            if number % 97 == 0 or len(points) < 1000:
+            if number < 5 or number % 97 == 0:
                 check_event(point)
         return {
             "id": task.id,
