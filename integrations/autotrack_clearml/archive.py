@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from autotrack.gathering import LINES, POINTS, Parts, place
 from autotrack_clearml.names import safe
-from autotrack_clearml.parts import LINES, POINTS, Parts, place
 from autotrack_clearml.story import Story, known, scalars, task_fields
 
 EVENTS_PER_LINE: Final = 500

@@ -23,10 +23,10 @@ from autotrack.events import (
     RunStarted,
     TagsSet,
 )
+from autotrack.gathering import FACTS, LINES, POINTS, Parts
 from autotrack_clearml.archive import make_archive
 from autotrack_clearml.names import clean, long_enough, param_name, title_and_series
 from autotrack_clearml.online import Online, is_online
-from autotrack_clearml.parts import FACTS, LINES, POINTS, Parts
 from autotrack_clearml.story import scalars
 
 LAST: Final = "last"

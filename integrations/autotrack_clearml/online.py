@@ -17,10 +17,10 @@ from requests.auth import HTTPBasicAuth
 
 from autotrack.backend import BackendRejected, BackendUnavailable
 from autotrack.errors import UsageError
+from autotrack.gathering import Parts
+from autotrack.multipart import Multipart
 from autotrack.remote import Address, Bearer, Refused, Remote
-from autotrack_clearml.multipart import Multipart
 from autotrack_clearml.names import safe
-from autotrack_clearml.parts import Parts
 from autotrack_clearml.story import Story, known, task_fields
 
 API: Final = "/v2.13/"

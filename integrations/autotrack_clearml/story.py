@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from autotrack.gathering import FACTS, Parts
 from autotrack_clearml.names import long_enough, param_name
-from autotrack_clearml.parts import FACTS, Parts
 
 OURS: Final = "autotrack"
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from autotrack_comet.parts import FACTS, LINES, POINTS, Parts
+from autotrack.gathering import FACTS, LINES, POINTS, Parts
 
 TAKEN: Final = frozenset({"Name", "offline_experiment"})
 """Keys of others that mean something to Comet."""

@@ -23,8 +23,8 @@ from autotrack.events import (
     RunStarted,
     TagsSet,
 )
+from autotrack.gathering import FACTS, LINES, POINTS, Parts
 from autotrack_comet.archive import TAKEN, Target, make_archive
-from autotrack_comet.parts import FACTS, LINES, POINTS, Parts
 
 COUNTS: Final = "counts"
 """In the state: how many points each metric has, of the runs that are open here."""

@@ -27,9 +27,9 @@ from autotrack.events import (
     RunStarted,
     TagsSet,
 )
+from autotrack.turns import one_at_a_time
 from autotrack_trackio.config import clean, completed, moment, plain
 from autotrack_trackio.places import File, Place, Row, place_from, quoted
-from autotrack_trackio.turns import one_at_a_time
 
 RESERVED: Final = frozenset({"project", "run", "timestamp", "step", "time", "metrics"})
 """Names of metrics that trackio's readers replace; its own client puts `__` before them, as is done here."""
@@ -138,7 +138,7 @@ class TrackioBackend:
 
     def _send(self, run: str, share: Share) -> None:
         # A lock, since several journals may hold events of this run: one of them creates it, each completes its config.
-        with one_at_a_time(self._context.home):
+        with one_at_a_time(self._context.home, "trackio"):
             known = self._known(run, share.start)
             present = self._config(known.project, run)
             config = completed(present or {}, run, share.config, self._note)

@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from autotrack.backend import BackendRejected, BackendUnavailable
 from autotrack.errors import UsageError
+from autotrack.multipart import Multipart
 from autotrack.remote import Address, Refused, Remote
-from autotrack_trackio.multipart import Multipart
 
 TOKEN_HEADER: Final = "X-Trackio-Write-Token"
 ROWS_PER_REQUEST: Final = 1000

@@ -1,7 +1,7 @@
-"""What is known of a run, in files that only grow: one set of them for each journal that tells of it.
+"""For backends whose archives can only be made of whole runs: what is known of a run, in files that only grow.
 
-An archive can only be made of a whole run, and several journals may tell one. So each journal's delivery appends lines
-to files of its own, exactly once, and whoever sees that the run has ended makes the archive of all of them.
+Several journals may tell one run. So each journal's delivery appends lines to a set of files of its own, exactly once,
+and whoever sees that the run has ended makes the archive of all of them.
 
 A set is named by its journal and by the position of its first event there, so that it has the same name when that comes
 again. With the run's end in a journal its set ends, and what may still come is a new one. The lengths of its files are
@@ -19,12 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from autotrack.appended import LENGTHS, Appended
-from autotrack.backend import BackendUnavailable
-
-try:
-    import fcntl
-except ImportError:  # Windows: two forwarders that see a run end in the same moment both make its archive
-    fcntl = None  # type: ignore[assignment]
+from autotrack.errors import BackendUnavailable
+from autotrack.turns import one_at_a_time
 
 SETS: Final = "sets"
 ENDED: Final = "ended"
@@ -89,12 +85,7 @@ class Parts:
     @contextmanager
     def turn(self, run: str) -> Iterator[None]:
         """Of all forwarders, one at a time makes the archive of a run, so that the last one had all there is."""
-        with open(self.root / run / "lock", "wb") as lock:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                except OSError:  # a file system without locks
-                    pass
+        with one_at_a_time(self.root / run, "archive"):
             yield
 
     def close(self) -> None:
@@ -117,3 +108,6 @@ def place(source: Path, target: Path) -> None:
 
 def _file(name: str, kind: str) -> str:
     return f"{name}.{kind}.jsonl"
+
+
+__all__ = ["FACTS", "LINES", "POINTS", "Parts", "place"]

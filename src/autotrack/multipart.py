@@ -41,3 +41,6 @@ class Multipart(io.RawIOBase):
     def readable(self) -> bool:
         """As a file."""
         return True
+
+
+__all__ = ["BOUNDARY", "Multipart"]
