@@ -194,7 +194,7 @@ def test_journals_that_are_delivered_at_the_same_time_make_one_run(place: Place)
     found = place.read(home)
     if place.carries("resumed"):
         read = found[run.id]
-        if read.name != "together":  # the part came first, and tells no name; a product that cannot rename keeps its own
+        if read.name != "together":  # the part came first and tells no name, and some products cannot rename
             assert "name together" in place.notes(home, run.id)
         assert_small(replace(read, name="together"), "together")
     else:
