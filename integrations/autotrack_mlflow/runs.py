@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from autotrack.backend import BackendContext, BackendRejected
 from autotrack.events import RunEnded, RunStarted
+from autotrack.turns import one_at_a_time
 from autotrack_mlflow.artifacts import Artifacts
 from autotrack_mlflow.client import Client, Refused
 from autotrack_mlflow.experiments import Experiments
 from autotrack_mlflow.places import Owner
-from autotrack_mlflow.turns import StandIns, one_at_a_time
+from autotrack_mlflow.standins import StandIns
 
 STATUSES: Final = {
     "running": "RUNNING",
@@ -76,7 +77,7 @@ class Runs:
         if known is None:
             experiment, _ = self._experiments.of(event.project)
             places = self._experiments.all() if event.resumed else [experiment, *self._experiments.known()]
-            with one_at_a_time(self._context.home):
+            with one_at_a_time(self._context.home, "mlflow"):
                 places = [*places, *self._stand_ins.of(self._server(), event.run)]
                 known = self._search(event.run, places) or self._create(event, self._tags(event))
         if not known.begun:
@@ -94,7 +95,7 @@ class Runs:
         """The run with this id of ours, wherever it is; a stand-in if it is nowhere yet."""
         found = self._remembered(run) or self._search(run, self._experiments.known())
         if found is None:
-            with one_at_a_time(self._context.home):
+            with one_at_a_time(self._context.home, "mlflow"):
                 found = self._search(run, self._experiments.all())
                 if found is None:
                     unknown = RunStarted(run, time, run, self._context.settings.resolved_project)

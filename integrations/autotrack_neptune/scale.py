@@ -17,6 +17,8 @@ from urllib.parse import quote
 from autotrack.errors import AutotrackError
 from autotrack.events import Step
 from autotrack.importing import ForeignRun
+from autotrack.protobuf import Damaged, fields
+from autotrack.protobuf import Value as Raw
 from autotrack_neptune import wire
 from autotrack_neptune.attributes import MICRO, Entry, File, Found, Moment, Value, from_micro
 from autotrack_neptune.telling import foreign
@@ -81,7 +83,7 @@ def _experiment(place: Path) -> str:
         rows = database.execute("SELECT operation FROM run_operations WHERE operation_type = ?", (_CREATE,))
         try:
             return next((wire.text(wire.last(row[0]).get(5)) for row in rows), "")
-        except wire.Damaged:
+        except Damaged:
             return ""
 
 
@@ -108,7 +110,7 @@ class _Reader:
                     found.ended = max(found.ended or 0, time * 1_000_000)
                     try:
                         self._operation(place, kind, operation)
-                    except wire.Damaged:
+                    except Damaged:
                         found.lost["operations", "cannot be decoded"] += 1
         return found
 
@@ -120,7 +122,7 @@ class _Reader:
         else:
             self._found.lost["operations", f"of a kind that is not known: {kind}"] += 1
 
-    def _create(self, run: dict[int, wire.Value]) -> None:
+    def _create(self, run: dict[int, Raw]) -> None:
         found = self._found
         if run.get(3) is not None and found.created is None:
             found.created = _time(wire.inside(run[3]))
@@ -140,7 +142,7 @@ class _Reader:
         time: int | None = None
         preview = False
         parts: list[tuple[int, bytes]] = []
-        for number, value in wire.fields(operation):
+        for number, value in fields(operation):
             content = wire.inside(value)
             if number == 1:
                 step = _step(content)
@@ -164,7 +166,7 @@ class _Reader:
 
     def _assign(self, place: Path, path: str, content: bytes, time: int | None) -> None:
         value: Value
-        for number, given in wire.fields(content):
+        for number, given in fields(content):
             if number == 1:
                 value = wire.double(given)
             elif number == 3:
@@ -176,7 +178,7 @@ class _Reader:
             elif number == 8:
                 value = Moment(_time(wire.inside(given)))
             elif number == 12:
-                value = tuple(sorted({wire.text(one) for _, one in wire.fields(wire.inside(given))}))
+                value = tuple(sorted({wire.text(one) for _, one in fields(wire.inside(given))}))
             elif number == 13:
                 self._found.files[path] = [self._file(place, wire.inside(given), None, time)]
                 continue
@@ -188,17 +190,17 @@ class _Reader:
     def _modify(self, path: str, content: bytes, time: int | None) -> None:
         add: set[str] = set()
         remove: set[str] = set()
-        for number, strings in wire.fields(content):
+        for number, strings in fields(content):
             if number != 1:
                 continue
-            for _, entry in wire.fields(wire.inside(strings)):
+            for _, entry in fields(wire.inside(strings)):
                 change = wire.last(wire.inside(entry))
                 (add if change.get(2) == _ADD else remove).add(wire.text(change.get(1)))
         self._found.change_set(path, add, remove, time)
 
     def _append(self, place: Path, path: str, content: bytes, step: Step | None, time: int | None) -> None:
         found = self._found
-        for number, given in wire.fields(content):
+        for number, given in fields(content):
             if number in (1, 3):
                 value = wire.double(given) if number == 1 else float(wire.integer(given))
                 found.points.add(path, step, time if time is not None else found.created or 0, value)
@@ -236,7 +238,7 @@ def _step(content: bytes) -> Step:
 
 def _histogram(content: bytes) -> dict[str, Any]:
     held = {"type": "", "edges": wire.doubles(content, 1), "values": []}
-    for number, given in wire.fields(content):
+    for number, given in fields(content):
         if number == 4:
             held |= {"type": "COUNTING", "values": wire.integers(wire.inside(given), 1)}
         elif number == 5:

@@ -1,48 +1,14 @@
-"""Protocol Buffers as bytes: just enough of the wire format to read what `neptune-scale` wrote, with no generated code.
+"""What `neptune-scale` wrote as Protocol Buffers: fields that are not repeated, numbers that are packed or not.
 
-The format is that of the Protocol Buffers encoding guide: a message is fields, a field is a number and one of four wire
-types. What the numbers mean is told by who reads (`scale`).
+What the numbers of fields mean is told by who reads (`scale`).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Final, TypeAlias
 
-Value: TypeAlias = int | bytes
-"""An integer for a varint, bytes for everything else: 8 or 4 of a fixed number, or text, bytes or a message inside."""
-
-_VARINT: Final = 0
-_FIXED64: Final = 1
-_LENGTH: Final = 2
-_FIXED32: Final = 5
-
-
-class Damaged(ValueError):
-    """Bytes that are no message."""
-
-
-def fields(message: bytes) -> Iterator[tuple[int, Value]]:
-    """The fields of a message in their order, each with its number. Raises `Damaged`."""
-    position, end = 0, len(message)
-    while position < end:
-        key, position = _varint(message, position)
-        number, kind = key >> 3, key & 7
-        if kind == _VARINT:
-            value, position = _varint(message, position)
-            yield number, value
-            continue
-        if kind == _LENGTH:
-            length, position = _varint(message, position)
-        elif kind in (_FIXED64, _FIXED32):
-            length = 8 if kind == _FIXED64 else 4
-        else:
-            raise Damaged(f"wire type {kind} is none of those that are in use")
-        if position + length > end:
-            raise Damaged("a message ends within a field")
-        yield number, message[position : position + length]
-        position += length
+from autotrack.protobuf import Damaged, Value, as_signed, fields
+from autotrack.protobuf import integers as one_or_packed
 
 
 def last(message: bytes) -> dict[int, Value]:
@@ -52,9 +18,7 @@ def last(message: bytes) -> dict[int, Value]:
 
 def integer(value: Value | None) -> int:
     """A signed 64-bit integer; 0 where there is none."""
-    if not isinstance(value, int):
-        return 0
-    return value - (1 << 64) if value >> 63 else value
+    return as_signed(value) if isinstance(value, int) else 0
 
 
 def double(value: Value | None) -> float:
@@ -91,28 +55,4 @@ def doubles(message: bytes, number: int) -> list[float]:
 
 def integers(message: bytes, number: int) -> list[int]:
     """All values of a repeated integer, packed or not. Raises `Damaged`."""
-    found: list[int] = []
-    for field, value in fields(message):
-        if field != number:
-            continue
-        if isinstance(value, int):
-            found.append(integer(value))
-            continue
-        position = 0
-        while position < len(value):
-            one, position = _varint(value, position)
-            found.append(integer(one))
-    return found
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        if position >= len(message) or shift > 63:
-            raise Damaged("a number does not end")
-        byte = message[position]
-        position += 1
-        number |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return number & 0xFFFF_FFFF_FFFF_FFFF, position
-        shift += 7
+    return [as_signed(one) for field, value in fields(message) if field == number for one in one_or_packed(value)]

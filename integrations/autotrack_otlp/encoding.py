@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from autotrack import protobuf
+from autotrack.protobuf import sized
+
 SCOPE: Final = "autotrack"
 INT64: Final = range(-(2**63), 2**63)
 
@@ -47,7 +50,7 @@ class Answer:
 
 def as_protobuf(parts: Sequence[Part]) -> bytes:
     """An `ExportMetricsServiceRequest`."""
-    return b"".join(_message(1, _part(part)) for part in parts)
+    return b"".join(sized(1, _part(part)) for part in parts)
 
 
 def as_json(parts: Sequence[Part]) -> bytes:
@@ -76,28 +79,28 @@ def answer_from(body: bytes, content_type: str) -> Answer:
         if "json" in content_type:
             told = (json.loads(body or b"{}") or {}).get("partialSuccess") or {}
             return Answer(int(told.get("rejectedDataPoints") or 0), str(told.get("errorMessage") or ""))
-        partial = dict(_fields(dict(_fields(body)).get(1, b"")))
-        return Answer(int(partial.get(1, 0)), bytes(partial.get(2, b"")).decode(errors="replace"))
-    except (ValueError, TypeError, AttributeError, IndexError):
+        partial = dict(protobuf.fields(protobuf.as_bytes(dict(protobuf.fields(body)).get(1, b""))))
+        return Answer(protobuf.as_signed(partial.get(1, 0)), protobuf.as_text(partial.get(2, b"")))
+    except (ValueError, TypeError, AttributeError):
         return Answer()
 
 
 def _part(part: Part) -> bytes:
-    resource = b"".join(_message(1, _attribute(*one)) for one in part.resource.items())
+    resource = b"".join(sized(1, _attribute(*one)) for one in part.resource.items())
     metrics = (_metric(name, points) for name, points in part.metrics.items())
-    scope = _message(1, _text(1, SCOPE)) + b"".join(_message(2, one) for one in metrics)
-    return _message(1, resource) + _message(2, scope)
+    scope = sized(1, sized(1, SCOPE)) + b"".join(sized(2, one) for one in metrics)
+    return sized(1, resource) + sized(2, scope)
 
 
 def _metric(name: str, points: Iterable[Point]) -> bytes:
-    gauge = b"".join(_message(1, _point(point)) for point in points)
-    return _text(1, name) + _message(5, gauge)
+    gauge = b"".join(sized(1, _point(point)) for point in points)
+    return sized(1, name) + sized(5, gauge)
 
 
 def _point(point: Point) -> bytes:
     value = struct.pack("<Bd" if isinstance(point.value, float) else "<Bq", _VALUE[type(point.value)], point.value)
     time = struct.pack("<BQ", 3 << 3 | 1, max(0, point.time))
-    return time + value + b"".join(_message(7, _attribute(*one)) for one in point.attributes.items())
+    return time + value + b"".join(sized(7, _attribute(*one)) for one in point.attributes.items())
 
 
 _VALUE: Final[dict[type[Any], int]] = {float: 4 << 3 | 1, int: 6 << 3 | 1}
@@ -109,59 +112,12 @@ def _attribute(key: str, value: Value) -> bytes:
     elif isinstance(value, bool):
         told = bytes((2 << 3, value))
     elif isinstance(value, int):
-        told = bytes((3 << 3,)) + _varint(value & (2**64 - 1))
+        told = protobuf.integer(3, value)
     elif isinstance(value, float):
         told = struct.pack("<Bd", 4 << 3 | 1, value)
     else:
-        told = _text(1, value)
-    return _text(1, key) + _message(2, told)
-
-
-def _text(number: int, text: str) -> bytes:
-    return _message(number, text.encode())
-
-
-def _message(number: int, content: bytes) -> bytes:
-    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _fields(data: bytes) -> Iterable[tuple[int, Any]]:
-    """(number, value) of each field, whatever its type; raises `IndexError` where a varint is cut off."""
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
-        kind = tag & 7
-        if kind == 0:
-            value, at = _read_varint(data, at)
-            yield tag >> 3, value
-        elif kind == 2:
-            size, at = _read_varint(data, at)
-            yield tag >> 3, data[at : at + size]
-            at += size
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise ValueError("no protobuf")
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
+        told = sized(1, value)
+    return sized(1, key) + sized(2, told)
 
 
 def _json_point(point: Point) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from autotrack.events import Scalar
-from autotrack_tensorboard.wire import double, integer, sized, varint
+from autotrack.protobuf import double, integer, sized, varint
 
 VERSION: Final = "brain.Event:2"
 SESSION_START: Final = "_hparams_/session_start_info"

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy
 
-from autotrack_tensorboard import wire
+from autotrack import protobuf
 from autotrack_tensorboard.framing import Damage, records
 
 _DTYPES: Final = {
@@ -42,7 +42,7 @@ class Value(NamedTuple):
     tag: str
     kind: str
     """`simple_value`, `image`, `histo`, `audio`, `tensor`, or empty."""
-    data: wire.Value
+    data: protobuf.Value
     plugin: str
     """The plugin that the metadata name, where this value has any."""
     content: bytes
@@ -86,19 +86,19 @@ _OTHERS: Final = {6: "log_message", 8: "tagged_run_metadata", 9: "meta_graph_def
 
 def _event(record: bytes) -> Event:
     event = Event()
-    for number, value in wire.fields(record):
+    for number, value in protobuf.fields(record):
         if number == 1:
-            event.time = wire.as_double(value)
+            event.time = protobuf.as_double(value)
         elif number == 2:
-            event.step = wire.as_signed(value)
+            event.step = protobuf.as_signed(value)
         elif number == 5:
-            event.values = [wire.as_bytes(one) for at, one in wire.fields(wire.as_bytes(value)) if at == 1]
+            event.values = [protobuf.as_bytes(one) for at, one in protobuf.fields(protobuf.as_bytes(value)) if at == 1]
         elif number == 3:
-            event.version = wire.as_text(value)
+            event.version = protobuf.as_text(value)
         elif number == 4:
-            event.graph = wire.as_bytes(value)
+            event.graph = protobuf.as_bytes(value)
         elif number == 7:
-            event.restart = any(at == 1 and status == 1 for at, status in wire.fields(wire.as_bytes(value)))
+            event.restart = any(at == 1 and status == 1 for at, status in protobuf.fields(protobuf.as_bytes(value)))
         elif number in _OTHERS:
             event.other = _OTHERS[number]
     return event
@@ -110,21 +110,21 @@ _KINDS: Final = {2: "simple_value", 4: "image", 5: "histo", 6: "audio", 8: "tens
 def value(message: bytes) -> Value:
     """One value of a summary, its data still encoded. Raises `ValueError`."""
     tag = kind = plugin = ""
-    data: wire.Value = b""
+    data: protobuf.Value = b""
     content = b""
-    for number, found in wire.fields(message):
+    for number, found in protobuf.fields(message):
         if number == 1:
-            tag = wire.as_text(found)
+            tag = protobuf.as_text(found)
         elif number in _KINDS:
             kind, data = _KINDS[number], found
         elif number == 9:
-            for at, inner in wire.fields(wire.as_bytes(found)):
+            for at, inner in protobuf.fields(protobuf.as_bytes(found)):
                 if at == 1:
-                    for place, item in wire.fields(wire.as_bytes(inner)):
+                    for place, item in protobuf.fields(protobuf.as_bytes(inner)):
                         if place == 1:
-                            plugin = wire.as_text(item)
+                            plugin = protobuf.as_text(item)
                         elif place == 2:
-                            content = wire.as_bytes(item)
+                            content = protobuf.as_bytes(item)
     return Value(tag, kind, data, plugin, content)
 
 
@@ -148,32 +148,36 @@ def number(tensor: bytes) -> float | None:
 def strings(tensor: bytes) -> list[bytes]:
     """The strings that a tensor holds; none for one of numbers. Raises `ValueError`."""
     kind, _, _, listed = _tensor(tensor)
-    return [wire.as_bytes(one) for one in listed.get(8, [])] if kind == STRING else []
+    return [protobuf.as_bytes(one) for one in listed.get(8, [])] if kind == STRING else []
 
 
-def _tensor(tensor: bytes) -> tuple[int, int, bytes, dict[int, list[wire.Value]]]:
+def _tensor(tensor: bytes) -> tuple[int, int, bytes, dict[int, list[protobuf.Value]]]:
     kind, size, content = 0, 1, b""
-    listed: dict[int, list[wire.Value]] = {}
-    for at, found in wire.fields(tensor):
+    listed: dict[int, list[protobuf.Value]] = {}
+    for at, found in protobuf.fields(tensor):
         if at == 1 and isinstance(found, int):
             kind = found
         elif at == 2:
-            for place, dimension in wire.fields(wire.as_bytes(found)):
+            for place, dimension in protobuf.fields(protobuf.as_bytes(found)):
                 if place == 2:
-                    sizes = [wire.as_signed(one) for key, one in wire.fields(wire.as_bytes(dimension)) if key == 1]
+                    sizes = [
+                        protobuf.as_signed(one)
+                        for key, one in protobuf.fields(protobuf.as_bytes(dimension))
+                        if key == 1
+                    ]
                     size *= sizes[0] if sizes else 0
         elif at == 4:
-            content = wire.as_bytes(found)
+            content = protobuf.as_bytes(found)
         elif at > 4:
             listed.setdefault(at, []).append(found)
     return kind, size, content, listed
 
 
-def _packed(dtype: str, parts: Sequence[wire.Value]) -> bytes:
+def _packed(dtype: str, parts: Sequence[protobuf.Value]) -> bytes:
     first = parts[0]
     if dtype in ("<f4", "<f8"):
-        return wire.as_bytes(first)
-    whole = wire.integers(first)[0] if first != b"" else 0
+        return protobuf.as_bytes(first)
+    whole = protobuf.integers(first)[0] if first != b"" else 0
     if dtype in ("<f2", "bfloat16"):  # its bits, as an integer
         return whole.to_bytes(8, "little")[:2]
     size = 1 if dtype == "?" else int(dtype[-1])

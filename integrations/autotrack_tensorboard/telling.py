@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from autotrack import protobuf
 from autotrack.events import (
     AnyEvent,
     ArtifactLogged,
@@ -25,7 +26,6 @@ from autotrack.events import (
     TagsSet,
 )
 from autotrack.importing import Keeping, run_id
-from autotrack_tensorboard import wire
 from autotrack_tensorboard.framing import Damage
 from autotrack_tensorboard.messages import EXPERIMENT, FAILURE, SESSION_END, SESSION_START
 from autotrack_tensorboard.reading import Event, Value, event_files, number, strings, value
@@ -124,9 +124,9 @@ class Telling:
 
     def _point(self, told: Value, plugin: str) -> float | None:
         if told.kind == "simple_value":
-            return wire.as_float(told.data)
+            return protobuf.as_float(told.data)
         if told.kind == "tensor" and plugin in ("scalars", ""):
-            return number(wire.as_bytes(told.data))
+            return number(protobuf.as_bytes(told.data))
         return None
 
     def _other(self, run: str, time: int, step: int, told: Value, plugin: str) -> Iterator[AnyEvent]:
@@ -134,17 +134,19 @@ class Telling:
             yield from self._hparams(run, time, told)
         elif told.kind in ("image", "audio"):
             at = 4
-            encoded = [wire.as_bytes(one) for place, one in wire.fields(wire.as_bytes(told.data)) if place == at]
+            encoded = [
+                protobuf.as_bytes(one) for place, one in protobuf.fields(protobuf.as_bytes(told.data)) if place == at
+            ]
             yield self._file(run, time, f"{told.kind}s/{told.tag}/{step}", encoded[0] if encoded else b"")
         elif told.kind == "tensor" and plugin in ("images", "audio"):
             # Of images the first two strings are width and height; of audio each second one is a label.
-            held = strings(wire.as_bytes(told.data))
+            held = strings(protobuf.as_bytes(told.data))
             files = held[2:] if plugin == "images" else held[::2]
             for index, content in enumerate(files):
                 more = f"-{index}" if len(files) > 1 else ""
                 yield self._file(run, time, f"{plugin}/{told.tag}/{step}{more}", content)
         elif told.kind == "tensor" and plugin == "text":
-            held = strings(wire.as_bytes(told.data))
+            held = strings(protobuf.as_bytes(told.data))
             yield from self._text(
                 run, time, step, told.tag, "\n\n".join(one.decode("utf-8", "replace") for one in held)
             )
@@ -172,15 +174,15 @@ class Telling:
             yield self._file(run, time, f"text/{name}/{step}.md", content.encode())
 
     def _hparams(self, run: str, time: int, told: Value) -> Iterator[AnyEvent]:
-        for at, content in wire.fields(told.content):
+        for at, content in protobuf.fields(told.content):
             if told.tag == SESSION_START and at == 3:
-                told_here = _params(wire.as_bytes(content))
+                told_here = _params(protobuf.as_bytes(content))
                 params = {key: param for key, param in told_here.items() if key not in self._exact}
                 if params:
                     yield ParamsLogged(run, time, params)
             elif told.tag == SESSION_END and at == 4:
-                held = dict(wire.fields(wire.as_bytes(content)))
-                ended = _nanoseconds(wire.as_double(held[2])) if 2 in held else time
+                held = dict(protobuf.fields(protobuf.as_bytes(content)))
+                ended = _nanoseconds(protobuf.as_double(held[2])) if 2 in held else time
                 self._ended = RunEnded(run, ended or time, "failed" if held.get(1) == FAILURE else "finished")
         if told.tag not in (SESSION_START, SESSION_END, EXPERIMENT):
             self._lost["data of the plugin hparams", "it has no place in a run"] += 1
@@ -227,19 +229,19 @@ class Telling:
 
 def _params(start: bytes) -> dict[str, Scalar]:
     params: dict[str, Scalar] = {}
-    for at, entry in wire.fields(start):
+    for at, entry in protobuf.fields(start):
         if at != 1:
             continue
-        held = dict(wire.fields(wire.as_bytes(entry)))
-        kinds = dict(wire.fields(wire.as_bytes(held.get(2, b""))))
+        held = dict(protobuf.fields(protobuf.as_bytes(entry)))
+        kinds = dict(protobuf.fields(protobuf.as_bytes(held.get(2, b""))))
         found: Scalar = None
         if 2 in kinds:
-            found = wire.as_double(kinds[2])
+            found = protobuf.as_double(kinds[2])
         elif 3 in kinds:
-            found = wire.as_text(kinds[3])
+            found = protobuf.as_text(kinds[3])
         elif 4 in kinds:
             found = bool(kinds[4])
-        params[wire.as_text(held.get(1, b""))] = found
+        params[protobuf.as_text(held.get(1, b""))] = found
     return params
 
 

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from autotrack.appended import Appended
 from autotrack.events import ConsoleLogged, MetricsLogged, RunEnded, RunStarted, Step
+from autotrack.protobuf import sized
 from autotrack_wandb.log import HEADER, framed
 from autotrack_wandb.names import STEP, ConfigPaths, defined_name, item, label, metric_name
 from autotrack_wandb.place import Place
 from autotrack_wandb.schema import HISTORY, RECORD, timestamp
-from autotrack_wandb.wire import as_field, encode
+from autotrack_wandb.wire import encode
 
 EXIT_CODES: Final = {"finished": 0, "pruned": 0, "failed": 1, "killed": 255}
 """What the SDK ends a run with after an exception is 1, after Ctrl-C 255. What was pruned has ended in order."""
@@ -194,15 +195,15 @@ class Part:
         # As `_write` would: most records are rows, and this takes a third of the time.
         self._flush_config()
         self.known.number += 1
-        items = b"".join(as_field(1, self._name(name) + as_field(16, value.encode())) for name, value in row.items())
+        items = b"".join(sized(1, self._name(name) + sized(16, value.encode())) for name, value in row.items())
         history = items + encode(HISTORY, {"step": {"num": self.known.step}})
         around = encode(RECORD, {"num": self.known.number, "_info": {"stream_id": self.run}})
-        self._buffer += framed(around + as_field(2, history), self.file.length + len(self._buffer))
+        self._buffer += framed(around + sized(2, history), self.file.length + len(self._buffer))
 
     def _name(self, name: str) -> bytes:
         found = self._names.get(name)
         if found is None:
-            found = self._names[name] = as_field(2, name.encode("utf-8", "replace"))
+            found = self._names[name] = sized(2, name.encode("utf-8", "replace"))
         return found
 
     def _run_record(self) -> dict[str, Any]:

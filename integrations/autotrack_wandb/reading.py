@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from autotrack.errors import UsageError
+from autotrack.protobuf import Damaged
 from autotrack_wandb.log import is_log, payloads
 from autotrack_wandb.schema import OUTLINE, RECORD, nanoseconds
-from autotrack_wandb.wire import Damaged, Message, decode
+from autotrack_wandb.wire import Message, decode
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from typing import Any
 import numpy
 import pytest
 
+from autotrack import protobuf
 from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, MetricsLogged, ParamsLogged, RunEnded, RunStarted, TagsSet, encode
 from autotrack.importing import run_id
 from autotrack.moving.bringing import bring_all
 from autotrack.settings import load
-from autotrack_tensorboard import messages, wire
+from autotrack_tensorboard import messages
 from autotrack_tensorboard.framing import framed
 from autotrack_tensorboard.importer import Importer
 
@@ -148,7 +149,7 @@ def point(second: float, step: int, value: float, tag: str = "loss") -> bytes:
 
 
 def restart(second: float, step: int) -> bytes:
-    return wire.double(1, BEGIN + second) + wire.integer(2, step) + wire.sized(7, wire.integer(1, 1))
+    return protobuf.double(1, BEGIN + second) + protobuf.integer(2, step) + protobuf.sized(7, protobuf.integer(1, 1))
 
 
 def test_points_before_a_restart_are_dropped_as_tensorboard_does_and_told(tmp_path: Path):

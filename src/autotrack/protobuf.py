@@ -1,19 +1,25 @@
-"""Protocol Buffers' wire format, as far as event files need it (protobuf.dev, "Encoding"), without generated classes.
+"""Protocol Buffers' wire format, for backends and importers of products that use it, without generated classes.
 
-Writing: one function a kind of field, which gives its bytes. Reading: `fields` gives what a message holds, by number.
+The format is that of the guide "Encoding" of Protocol Buffers. Writing: one function a kind of field, which gives its
+bytes. Reading: `fields` gives what a message holds, by number; what a number means is told by who reads.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 _DOUBLE: Final = struct.Struct("<d")
 _FLOAT: Final = struct.Struct("<f")
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
-Value = int | bytes
+Value: TypeAlias = int | bytes
+"""An unsigned integer for a varint; bytes for all else: 8 or 4 of a fixed number, or text, bytes or a message."""
+
+
+class Damaged(ValueError):
+    """Bytes that are no message."""
 
 
 def varint(value: int) -> bytes:
@@ -51,26 +57,26 @@ def sized(number: int, value: bytes | str) -> bytes:
 def fields(message: bytes) -> Iterator[tuple[int, Value]]:
     """The fields of a message in its order: integers as unsigned, all others as their bytes.
 
-    Raises `ValueError` for what is no message.
+    Raises `Damaged`.
     """
     at, end = 0, len(message)
     while at < end:
-        tag, at = _varint(message, at)
+        tag, at = read_varint(message, at)
         number, kind = tag >> 3, tag & 7
         value: Value
         if kind == VARINT:
-            value, at = _varint(message, at)
+            value, at = read_varint(message, at)
         else:
             if kind == BYTES:
-                size, at = _varint(message, at)
+                size, at = read_varint(message, at)
             elif kind == FIXED64:
                 size = 8
             elif kind == FIXED32:
                 size = 4
             else:
-                raise ValueError(f"wire type {kind} is none that is used")
+                raise Damaged(f"wire type {kind} is none that is used")
             if at + size > end:
-                raise ValueError("a field ends behind its message")
+                raise Damaged("a field ends behind its message")
             value = message[at : at + size]
             at += size
         yield number, value
@@ -110,12 +116,13 @@ def integers(value: Value) -> list[int]:
         return [value]
     found, at = [], 0
     while at < len(value):
-        number, at = _varint(value, at)
+        number, at = read_varint(value, at)
         found.append(number)
     return found
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def read_varint(message: bytes | memoryview, at: int) -> tuple[int, int]:
+    """The unsigned integer at `at`, and where it ends. Raises `Damaged`."""
     result = shift = 0
     try:
         while True:
@@ -126,6 +133,25 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
                 return result & 0xFFFFFFFFFFFFFFFF, at
             shift += 7
             if shift > 63:
-                raise ValueError("a number has more than 64 bits")
+                raise Damaged("a number has more than 64 bits")
     except IndexError:
-        raise ValueError("a number ends behind its message") from None
+        raise Damaged("a number ends behind its message") from None
+
+
+__all__ = [
+    "Damaged",
+    "Value",
+    "as_bytes",
+    "as_double",
+    "as_float",
+    "as_signed",
+    "as_text",
+    "double",
+    "fields",
+    "float32",
+    "integer",
+    "integers",
+    "read_varint",
+    "sized",
+    "varint",
+]
