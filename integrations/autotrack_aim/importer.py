@@ -96,11 +96,11 @@ class Story:
         yield from self._files(opened, run, begin, keeping)
         yield from points
         ended = opened.meta_run_tree.get("end_time", None)
-        status = next((one for one in STATUSES if one == ours.get("status")), None)
+        status: Status | None = next((one for one in STATUSES if one == ours.get("status")), None)
         if status is None:
             status = "finished" if ended else "killed"  # who ends in order writes an end
             keeping.not_carried("status", "Aim keeps none: a run that has an end is told as finished, others as killed")
-        last = max([begin, *(event.time for event in points), *([_nanoseconds(ended)] if ended else [])])
+        last: int = max([begin, *(event.time for event in points), *([_nanoseconds(ended)] if ended else [])])
         yield RunEnded(run, last, status, _texts(ours.get("error")))
 
     def _opened(self) -> Any:

@@ -82,6 +82,7 @@ class Repository:
         """A run, open for writing; `started` in nanoseconds is its date where it is new. Within a `turn`."""
         key = run_hash(run)
         quiet = {"system_tracking_interval": None, "capture_terminal_logs": False, "log_system_params": False}
+        assert self._repo is not None  # that of the turn
         self._repo.request_props(key, False, datetime.fromtimestamp(started / 1e9, UTC).replace(tzinfo=None))
         original = self._base_run.generate_run_hash
         self._base_run.generate_run_hash = lambda: key  # Aim takes no hash of a run that does not exist yet

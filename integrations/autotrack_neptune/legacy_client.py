@@ -26,7 +26,7 @@ SECONDS: Final = 30.0
 class LegacyClient:
     """The runs of one journal."""
 
-    whole_numbers = (-(2**31), 2**31 - 1)
+    whole_numbers: tuple[int, int] = (-(2**31), 2**31 - 1)
     non_finite = False
     stopped = False
 

@@ -42,7 +42,7 @@ _FATAL: Final = (
 class ScaleClient:
     """The runs of one journal."""
 
-    whole_numbers = (-(2**63), 2**63 - 1)
+    whole_numbers: tuple[int, int] = (-(2**63), 2**63 - 1)
     non_finite = True
     stopped = False
     states: str | None = None

@@ -184,7 +184,7 @@ class _Teller:
 
     def _model(self, record: dict[str, Any], digest: str | None, size: int | None) -> None:
         wanted = ("name", "format", "step", "signature", "problem", "register", "aliases")
-        given = {key: record[key] for key in wanted if record.get(key) is not None}
+        given: dict[str, Any] = {key: record[key] for key in wanted if record.get(key) is not None}
         given = {"name": "model", "format": "unknown", **given}
         time = from_iso(str(record.get("time")))
         self._events.append(ModelLogged(self._run, self._at(time), digest=digest, bytes=size, **given))

@@ -28,7 +28,7 @@ def completed(
     config: Mapping[str, Any], run: str, records: list[Record], note: Callable[[str, str, str], None]
 ) -> dict[str, Any] | None:
     """The config with what these records add; None where it has all of it."""
-    ours = {"run_id": run, "held": {}, **config.get(OURS, {})}
+    ours: dict[str, Any] = {"run_id": run, "held": {}, **config.get(OURS, {})}
     held = dict(ours["held"])
     new = {key: value for key, value in config.items() if key != OURS}
     changed = not config

@@ -108,7 +108,8 @@ class Story:
         system = self._rows(database, "system_metrics", "timestamp, metrics")
         times = [_nanoseconds(row[0]) for row in (*logs, *system)]
         created = config.pop("_Created", None)
-        begin = min([*times, *([_nanoseconds(created)] if created else [])], default=0)
+        known = [*times, _nanoseconds(created)] if created else times
+        begin = min(known) if known else 0
         group, user = config.pop("_Group", None), config.pop("_Username", None)
         environment = {"user": user} if user else {}
         name = ours.get("name") or self.run.name
@@ -128,7 +129,7 @@ class Story:
             events += self._log(run, _nanoseconds(timestamp), number, values, keeping)
         events.sort(key=lambda event: event.time)  # stable: as trackio's own reader orders them
         yield from events
-        status = next((one for one in STATUSES if one == ours.get("status")), None)
+        status: Status | None = next((one for one in STATUSES if one == ours.get("status")), None)
         if status is None:
             status = "finished"
             keeping.not_carried("status", "trackio keeps none: the run is told as finished")

@@ -35,10 +35,14 @@ def tracked(tmp_path: Path, empty: bytes, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlflow.db").write_bytes(empty)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr(mlflow.tracking.fluent, "_active_experiment_id", None)  # what other tests have chosen
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield
     while mlflow.active_run():
         mlflow.end_run()
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture

@@ -205,8 +205,8 @@ class MetadataContainer(SupportsNamespaces):
         elif isinstance(value, types.StringSet) or isinstance(field, fields.StringSet):
             self._field(path, fields.StringSet).assign(value)
         elif isinstance(value, types.Series):
-            kinds = {types.FloatSeries: fields.FloatSeries, types.StringSeries: fields.StringSeries}
-            self._field(path, kinds.get(type(value), fields.FileSeries)).assign(value)
+            kind: type[Any] = fields.FloatSeries if isinstance(value, types.FloatSeries) else fields.FileSeries
+            self._field(path, fields.StringSeries if isinstance(value, types.StringSeries) else kind).assign(value)
         else:
             plain[path] = self._know(path, getattr(value, "value", value) if isinstance(value, types.Atom) else value)
 
@@ -281,7 +281,7 @@ class MetadataContainer(SupportsNamespaces):
         return sorted(one[len(path) + 1 :] if path else one for one in self._fields if one.startswith(path))
 
     def _write_file(self, name: str, path: str) -> None:
-        from autotrack.compat.neptune.exceptions import FileNotFound  # type: ignore[attr-defined]
+        from autotrack.compat.neptune.exceptions import FileNotFound
 
         data = kept.file_of(self._recorder.id, name)
         if data is None:

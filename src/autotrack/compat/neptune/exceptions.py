@@ -6,7 +6,7 @@ Those have a message; all others are there to be named. The tree is that of nept
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 
 class NeptuneException(Exception):
@@ -134,6 +134,11 @@ def _grow() -> list[str]:
     known["RunUUIDNotFound"] = known["ContainerUUIDNotFound"]
     globals().update({name: one for name, one in known.items() if one.__module__ == __name__})
     return sorted(name for name, one in known.items() if one.__module__ == __name__)
+
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
 
 
 __all__ = _grow()  # pyright: ignore[reportUnsupportedDunderAll]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from autotrack.compat import kept
 from autotrack.compat.neptune import types
-from autotrack.compat.neptune.exceptions import TypeDoesNotSupportAttributeException  # type: ignore[attr-defined]
+from autotrack.compat.neptune.exceptions import TypeDoesNotSupportAttributeException
 from autotrack.compat.recorder import TEXTS
 from autotrack.scalars import as_number
 
@@ -197,6 +197,7 @@ class Series(Attribute):
         elif type(step) is int:
             self._next = step + 1
             return step
+        assert step is not None
         exact = step if isinstance(step, Decimal) else Decimal(repr(float(step)))
         self._next = exact + 1 if exact != exact.to_integral_value() else int(exact) + 1
         return exact

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from autotrack.compat import kept
 from autotrack.compat.neptune import fields, types
 from autotrack.compat.neptune.container import MetadataContainer
-from autotrack.compat.neptune.exceptions import (  # type: ignore[attr-defined]
+from autotrack.compat.neptune.exceptions import (
     InactiveRunException,
     NeedExistingRunForReadOnlyMode,
     NeptuneRunResumeAndCustomIdCollision,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from autotrack.compat import kept
 from autotrack.compat.neptune import types
 from autotrack.compat.neptune.container import MetadataContainer
-from autotrack.compat.neptune.exceptions import (  # type: ignore[attr-defined]
+from autotrack.compat.neptune.exceptions import (
     InactiveModelException,
     InactiveModelVersionException,
     InactiveProjectException,
