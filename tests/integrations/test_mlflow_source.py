@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,8 @@ if "mlflow" not in plugins.integrations:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database without runs: making its tables takes longest."""
     folder = tmp_path_factory.mktemp("mlflow")
-    mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    with contextlib.chdir(folder):  # where files of its first experiment will go
+        mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
     return (folder / "mlflow.db").read_bytes()
 
 
