@@ -29,7 +29,7 @@ from cases import CASES, record_all
 from delivering import end_of, environment_of, forwarder
 from places import NAMES, Place, Places, place, places
 from proxy import RETRY_AFTER
-from recorded import assert_full, assert_small, full, points, recording_into, writers
+from recorded import assert_full, assert_small, full, points, recording_into, small, writers
 from subject import EVERYTHING, ReadRun
 
 import autotrack
@@ -83,6 +83,22 @@ def test_is_carried_or_told(name: str, place: Place, cases: tuple[Path, dict[str
 def test_no_event_is_refused(place: Place, cases: tuple[Path, dict[str, str]]) -> None:
     delivered_cases(place, cases[0])
     assert place.dead(place.folder / "homes" / "cases") == 0
+
+
+def test_no_secret_reaches_it(place: Place) -> None:
+    """Searched byte by byte in all that lies on disk, here and there."""
+    secret = "hunter2-correct-horse"
+    home = place.home("secrets")
+    with recording_into(home), autotrack.start_run("secrets") as run:
+        small(run)
+        run.log_params({"api_key": secret, "database": f"postgresql://user:{secret}@host/db"})
+        run.log_params({"header": f"Authorization: Bearer {secret}", "nested": {"password": secret}})
+    assert place.courier.sync(home) is None
+    read = place.read(home)[run.id]
+    assert_small(read, "secrets")
+    assert secret not in repr(read)
+    holding = [path for path in place.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert holding == []
 
 
 def recorded_full(place: Place, name: str) -> tuple[Path, str]:
