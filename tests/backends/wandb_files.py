@@ -88,7 +88,8 @@ def _record_class() -> Any:
 
 def _records(path: Path) -> Any:
     Record = _record_class()
-    data, at, record = path.read_bytes(), 7, b""
+    data, at = path.read_bytes(), 7
+    record: bytes | None = None
     assert data[:7] == b":W&B\xe1\xbe\x00", path
     while at < len(data):
         left = 32768 - at % 32768
@@ -100,8 +101,8 @@ def _records(path: Path) -> Any:
         body = data[at + 7 : at + 7 + length]
         assert len(body) == length and length + 7 <= left, "a chunk is longer than its block"
         assert zlib.crc32(bytes([kind]) + body) == checksum
-        assert (kind in (1, 2)) == (not record), "chunks do not follow each other"
-        record, at = record + body, at + 7 + length
+        assert (kind in (1, 2)) == (record is None), "chunks do not follow each other"
+        record, at = (record or b"") + body, at + 7 + length  # a first chunk may be empty: it just fills its block
         if kind in (1, 4):
             message = Record()
             message.ParseFromString(record)
@@ -109,8 +110,8 @@ def _records(path: Path) -> Any:
             message.DiscardUnknownFields()
             assert message.ByteSize() == size, "a field that the SDK does not know"
             yield message
-            record = b""
-    assert not record
+            record = None
+    assert record is None
 
 
 def _set(target: dict[str, Any], item: Any) -> None:
