@@ -7,7 +7,6 @@ what arrived, and goes on where it was interrupted; from there every backend get
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +69,8 @@ class Importer(Protocol):
 
 def run_id(origin: str) -> str:
     """The id that a run of this origin has here, always the same: 16 hexadecimal digits."""
+    import hashlib  # not above: `enable()` loads the contracts, and this takes longer than the rest of them
+
     return hashlib.sha256(f"autotrack import\0{origin}".encode()).hexdigest()[:16]
 
 

@@ -47,7 +47,6 @@ from autotrack.patching.scope import (
     resume,
     silence,
 )
-from autotrack.provenance import checkpoints
 from autotrack.provenance.dataset import MOST_COLUMNS, describe
 from autotrack.provenance.dataset import register as describe_with
 from autotrack.provenance.fingerprint.registry import is_readable, register_reader
@@ -116,6 +115,8 @@ def checkpoint_saved(run: Run, path: str | os.PathLike[str], step: Step | None =
     with guarded("checkpoints"):
         if run.home is None:
             return
+        from autotrack.provenance import checkpoints
+
         checkpoints.remember(run.home, run.id, path, step)
         if run.owner and os.path.isfile(path):
             from autotrack.provenance.modelfiles import model_files
@@ -125,6 +126,8 @@ def checkpoint_saved(run: Run, path: str | os.PathLike[str], step: Step | None =
 
 def run_behind_checkpoint(path: str | os.PathLike[str]) -> str | None:
     """The id of the run that saved the checkpoint at `path`, for `begin_leaf(…, continues=…)`; None where unknown."""
+    from autotrack.provenance import checkpoints
+
     return checkpoints.run_behind(session.settings.resolved_home, path)
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from autotrack.events import RunStarted
+from autotrack.journal.reader import Journal, journals
+
 PLUGIN = """
 import json
 from pathlib import Path
@@ -123,6 +126,14 @@ def test_a_run_that_went_on_is_continued_with_what_is_new(place: Place) -> None:
     assert run["params"] == {"lr": 0.2} and run["status"] == "finished"
     assert run["ended_at"].startswith("2020-09-13T12:26:42")
     assert [point["value"] for point in place.ask("metrics", "second", "loss")][-1] == 0.125
+    starts = [
+        record.event
+        for folder in journals(place.home)
+        for record in Journal(folder).records()
+        if isinstance(record.event, RunStarted) and record.event.name == "second"
+    ]
+    # A backend that gets the second part first must not put the run elsewhere.
+    assert [(one.project, one.resumed) for one in starts] == [("of acme", False), ("of acme", True)]
     assert place.bring()["runs"]["known"] == 2
 
 

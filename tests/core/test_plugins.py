@@ -105,7 +105,7 @@ def test_enable_imports_no_product_and_nothing_heavy(place: Place) -> None:
     code = (
         "import autotrack; autotrack.enable()\n"
         "print([m for m in ('acme', 'sqlalchemy', 'msgspec', 'numpy', 'requests', 'sklearn', 'click', 'psutil', "
-        "'importlib.metadata') if m in sys.modules])"
+        "'importlib.metadata', 'hashlib') if m in sys.modules])"
     )
     assert place.run(code, AUTOTRACK_INTEGRATIONS="").stdout == "[]\n"
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from msgspec.structs import replace
 from xxhash import xxh3_64_intdigest, xxh32_intdigest
 
 from autotrack import __version__
@@ -94,20 +95,23 @@ def bring(home: Path, foreign: ForeignRun, backends: tuple[str, ...]) -> Brought
     earlier = _earlier(home, brought.run)
     known = _known(earlier)
     draft: _Draft | None = None
+    start: RunStarted | None = None
     last = 0
     try:
         for event in _told(foreign, brought, Lent(Blobs(home), brought)):
             last = max(last, event.time)
             if isinstance(event, MetricsLogged):
                 brought.counts.add(event)
+            elif start is None and isinstance(event, RunStarted):
+                start = event
             mark = xxh3_64_intdigest(encode(event))
             if known[mark]:
                 known[mark] -= 1
                 continue
             if draft is None:
                 draft = _Draft(home, brought, event.time, len(earlier), backends)
-                if earlier and not isinstance(event, RunStarted):
-                    draft.add(RunStarted(brought.run, event.time, foreign.name, "", resumed=True), None)
+                if start is not None and start is not event:
+                    draft.add(replace(start, time=event.time, resumed=True), None)
             draft.add(event, mark)
         if draft is None:
             brought.outcome = "known"

@@ -9,7 +9,6 @@ the first look is cheap and the patterns are compiled when one is needed.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -158,6 +157,8 @@ def holds_secret(data: bytes) -> str | None:
 
 def rules() -> str:
     """A name of what `holds_secret` looks for: another one where it looks for something else."""
+    import hashlib  # not above: this room is entered by `enable()`
+
     return hashlib.sha256((_tokens().pattern + _key_bytes().pattern.decode()).encode()).hexdigest()[:16]
 
 
