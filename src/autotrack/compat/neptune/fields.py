@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -184,9 +185,9 @@ class Series(Attribute):
             raise MissingFieldException(self._path)
         return self.last
 
+    @abstractmethod
     def add(self, value: Any, step: float | None, seconds: float | None, more: Mapping[str, Any]) -> None:
         """Record one value."""
-        raise NotImplementedError
 
     def _step(self, step: float | None) -> Any:
         if step is None:
