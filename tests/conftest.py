@@ -1,8 +1,15 @@
-"""What holds for all tests: the process that runs them does not take the checkout that they are in for a user's code.
+"""What holds for all tests: how the process that runs them stands towards its checkout and towards Ctrl-C.
 
-Scripts that tests start do, each for the folder that it is in.
+It does not take the checkout that the tests are in for a user's code; scripts that tests start do, each for the folder
+that it is in. And it heeds SIGINT, as a user's shell does, also where it was started in the background with that signal
+ignored: a process that a test starts would inherit that, and could not be interrupted.
 """
+
+import signal
 
 from autotrack.provenance import witnesses
 
 witnesses.PLACES = tuple(place for place in witnesses.PLACES if ".code." not in place)  # type: ignore[misc]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

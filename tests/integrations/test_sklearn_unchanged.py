@@ -52,7 +52,8 @@ def attributes() -> dict[str, object]:
     found: dict[str, object] = {}
     for kind in {owner for tracked in CLASSES for owner in tracked.__mro__}:
         for name, value in vars(kind).items():
-            if not name.startswith(("__abstract", "_abc", "__dict")):
+            # `__slotnames__` is what `copyreg` notes on a class when one of its objects is first pickled.
+            if not name.startswith(("__abstract", "_abc", "__dict", "__slotnames")):
                 found[f"{kind.__qualname__}.{name}"] = value
                 if hasattr(value, "fn"):
                     found[f"{kind.__qualname__}.{name}.fn"] = value.fn
