@@ -152,6 +152,24 @@ class ConsoleLogged(Event, frozen=True, array_like=True, tag=13):
     text: str
 
 
+class RegistryLogged(Event, frozen=True, array_like=True, tag=14):
+    """One step in the life of a registered model: `autotrack.registry.log` says which there are and what they hold.
+
+    `run` is the run that took it or that the version came from, or empty.
+    """
+
+    model: str
+    """The registered name."""
+    action: str
+    id: str
+    """Of this step, for ever: whoever sees it twice has seen one step."""
+    digest: str | None = None
+    """The version that it is about."""
+    who: str = ""
+    why: str = ""
+    record: dict[str, Any] = {}
+
+
 AnyEvent: TypeAlias = (
     WriterStarted
     | RunStarted
@@ -166,6 +184,7 @@ AnyEvent: TypeAlias = (
     | WriterEnded
     | ProvenanceLogged
     | ConsoleLogged
+    | RegistryLogged
 )
 
 encode = msgspec.msgpack.Encoder().encode

@@ -25,6 +25,7 @@ from autotrack.events import (
     ParamsLogged,
     ProvenanceLogged,
     Record,
+    RegistryLogged,
     RunEnded,
     RunStarted,
     Step,
@@ -65,6 +66,7 @@ class Gathered:
     notes: list[Row] = field(default_factory=list)
     provenance: dict[tuple[str, str, str], Row] = field(default_factory=dict)
     console: list[Row] = field(default_factory=list)
+    registry: dict[str, Row] = field(default_factory=dict)
     links: dict[tuple[str, str, str], Row] = field(default_factory=dict)
     points: dict[tuple[str, str], Points] = field(default_factory=dict)
     _groups: dict[tuple[str, tuple[str, ...]], _Group] = field(default_factory=dict)
@@ -202,6 +204,30 @@ def _model(found: Gathered, run: str, event: ModelLogged) -> None:
             "time": event.time,
         }
     )
+    if event.register and event.digest:
+        for action, record in (("register", {}), *(("alias", {"alias": alias}) for alias in event.aliases)):
+            told = "\0".join((run, str(event.time), event.register, event.digest, action, *record.values()))
+            step = hashlib.sha256(told.encode(errors="backslashreplace")).hexdigest()[:32]
+            _registry(
+                found, run, RegistryLogged(run, event.time, event.register, action, step, event.digest, record=record)
+            )
+
+
+def _registry(found: Gathered, run: str, event: RegistryLogged) -> None:
+    found.registry.setdefault(
+        event.id,
+        {
+            "event_id": event.id,
+            "time": event.time,
+            "model": found.name(event.model, run, event.time),
+            "action": found.name(event.action, run, event.time),
+            "digest": event.digest,
+            "run_id": run,
+            "who": found.text(event.who, run, event.time),
+            "why": found.text(event.why, run, event.time),
+            "record": as_json(event.record),
+        },
+    )
 
 
 def _artifact(found: Gathered, run: str, event: ArtifactLogged) -> None:
@@ -254,4 +280,5 @@ _HANDLERS: Final[dict[type, Callable[[Gathered, str, Any], None]]] = {
     NoteLogged: _note,
     ProvenanceLogged: _provenance,
     ConsoleLogged: _console,
+    RegistryLogged: _registry,
 }

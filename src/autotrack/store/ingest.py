@@ -93,6 +93,7 @@ def _write(connection: Connection, writer: str, found: Gathered) -> None:
     schema.upsert(connection, schema.provenance, list(found.provenance.values()))
     schema.add(connection, schema.console, found.console)
     schema.upsert(connection, schema.links, list(found.links.values()), replace=False)
+    schema.append_steps(connection, list(found.registry.values()))
     append_points(connection, found.points)
 
 

@@ -32,11 +32,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from autotrack.errors import StoreError
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Version of the tables below. A store of a higher one is refused; of a lower one, brought up to date."""
 
 _CREATION_LOCK: Final = 0x6175746F74726163
 """Key of the PostgreSQL advisory lock under which the tables are made ("autotrac")."""
+
+_REGISTRY_LOCK: Final = 0x6175746F74726764
+"""Key of the lock under which the registry's log is appended to ("autotrgd")."""
 
 tables = MetaData()
 _id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself there
@@ -223,6 +226,34 @@ links = Table(
 )
 """What runs were made from, by identity, so that it is found from either end; `autotrack.store.links` reads it."""
 
+registry = Table(
+    "registry",
+    tables,
+    Column("id", _id, primary_key=True),
+    Column("event_id", String, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("action", String, nullable=False),
+    Column("digest", String),
+    Column("run_id", String, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    UniqueConstraint("event_id", name="registry_by_event"),
+    Index("registry_by_model", "model", "id"),
+    Index("registry_by_digest", "digest"),
+)
+"""The log of registered models, in the order in which the store took the steps in. Rows are never changed."""
+
+overviews = Table(
+    "overviews",
+    tables,
+    Column("series_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+"""Of each full chunk, its points in few: what a chart of a long series is drawn from."""
+
 cursors = Table(
     "cursors",
     tables,
@@ -279,6 +310,13 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]],
     else:
         statement = statement.on_conflict_do_nothing(index_elements=key)
     connection.execute(statement, rows)
+
+
+def append_steps(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append to the registry's log what it does not hold yet; its `id` grows in the order of the commits."""
+    if rows and connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+        connection.execute(select(func.pg_advisory_xact_lock(_REGISTRY_LOCK)))
+    upsert(connection, registry, rows, replace=False)
 
 
 def add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

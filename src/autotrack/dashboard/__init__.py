@@ -1,0 +1,1 @@
+"""The dashboard: the store in a browser. It reads, and changes nothing."""
