@@ -23,6 +23,7 @@ from autotrack.events import (
     ParamsLogged,
     ProvenanceLogged,
     Record,
+    RegistryLogged,
     RunEnded,
     RunStarted,
     TagsSet,
@@ -41,6 +42,7 @@ from autotrack_mlflow.labels import PARAM_LENGTH, TAG_LENGTH, Label, Labels
 from autotrack_mlflow.models import Models
 from autotrack_mlflow.places import Places
 from autotrack_mlflow.provenance import Provenance, Told
+from autotrack_mlflow.registered import Registered
 from autotrack_mlflow.registry import Registry
 from autotrack_mlflow.runs import KnownRun, Runs
 from autotrack_mlflow.series import Series
@@ -73,6 +75,7 @@ class MlflowBackend:
         changed_params=False,
         integer_steps=True,
         infinities=False,
+        registry=True,
     )
     product = "MLflow"
     """What answers, for `check`."""
@@ -103,6 +106,7 @@ class MlflowBackend:
         self._datasets = Datasets(self._client, self._runs, self._note)
         self._models = Models(self._client, context, self._runs, self._artifacts, self._note)
         self._registry = Registry(self._client, self._note)
+        self._registered = Registered(self._client, context, self._runs, self._models, self._registry, self._note)
         self._provenance = Provenance(self._client, context, self._artifacts, self._note)
         self._console = Console(self._client, context, self._runs, self._artifacts, self._labels)
         try:
@@ -130,6 +134,9 @@ class MlflowBackend:
             self._take(record, shares)
         for share in shares.values():
             self._send(share)
+        # One look a model, however many steps of it came; after the runs, whose files its versions are made of.
+        for step in {step.model: step for step in map(_step, batch) if step is not None}.values():
+            self._registered.follow(step)
         for (run, what, why), count in self._notes.items():
             for _ in range(count):
                 self._context.note(run, what, why)
@@ -153,7 +160,7 @@ class MlflowBackend:
 
     def _take(self, record: Record, shares: dict[str, Share]) -> None:
         event = record.event
-        if isinstance(event, WriterStarted | WriterEnded):
+        if isinstance(event, WriterStarted | WriterEnded | RegistryLogged):
             return
         run = event.run
         if isinstance(event, RunStarted):
@@ -208,6 +215,10 @@ class MlflowBackend:
 
     def _note(self, run: str, what: str, why: str) -> None:
         self._notes[run, what, why] += 1
+
+
+def _step(record: Record) -> RegistryLogged | None:
+    return record.event if isinstance(record.event, RegistryLogged) else None
 
 
 def _outcome(event: RunEnded, replayed: bool) -> dict[str, Label]:

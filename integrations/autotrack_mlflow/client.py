@@ -67,6 +67,10 @@ class Client:
         """Change what `path` below `/api/2.0/mlflow/` names."""
         return self._answer(self._send("PATCH", _API + path, body=body))
 
+    def delete(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Remove what `path` below `/api/2.0/mlflow/` and `body` name."""
+        return self._answer(self._send("DELETE", _API + path, body=body))
+
     def version(self) -> str:
         """Of MLflow's own server; empty for other products, which do not tell it."""
         try:

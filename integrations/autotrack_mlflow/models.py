@@ -82,6 +82,21 @@ class Models:
             self._client.post("runs/outputs", {"run_id": known.id, "models": [link]})
         return Uploaded(info["artifact_uri"], model_id)
 
+    def sent(self, known: KnownRun, event: ModelLogged) -> Uploaded | None:
+        """Where a model of the run with the same file is, whatever its step; None where none was sent as such."""
+        if not self._has_logged_models:
+            return None
+        wanted = f"source_run_id = '{known.id}' AND tags.`autotrack.digest` = '{event.digest}'"
+        body = {"experiment_ids": [known.experiment], "filter": wanted, "max_results": 1}
+        try:
+            found = self._client.post("logged-models/search", body).get("models", [])
+        except Refused as refusal:
+            if not refusal.is_unknown_api:
+                raise
+            return None
+        info = found[0]["info"] if found else {}
+        return Uploaded(info["artifact_uri"], info["model_id"]) if info.get("status") == _READY else None
+
     def _search(self, known: KnownRun, event: ModelLogged) -> dict[str, Any] | None:
         wanted = f"source_run_id = '{known.id}' AND tags.`autotrack.model` = '{_identity(event)}'"
         body = {"experiment_ids": [known.experiment], "filter": wanted, "max_results": 1}

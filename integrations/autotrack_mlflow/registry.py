@@ -1,13 +1,14 @@
 """The registry: the next version of a registered model for each model that was logged with `register=`.
 
 Creating a version is not safe to repeat, so each carries the event that it came from in the tag `autotrack.version`
-and is looked up by that. Aliases are set once, which a second tag tells: one that somebody has moved since stays moved.
+and the SHA-256 of its file in `autotrack.digest`, and is looked up by those: one file is one version. Aliases are set
+once, which a third tag tells: one that somebody has moved since stays moved.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from autotrack_mlflow.runs import RUN_ID, KnownRun
 
 VERSION_TAG: Final = "autotrack.version"
 ALIASED_TAG: Final = "autotrack.aliases"
+DIGEST_TAG: Final = "autotrack.digest"
 
 _FORBIDDEN: Final = str.maketrans(dict.fromkeys("/:\"'", "-"))
 """Characters that the name of a registered model may not have, or that its filters cannot quote."""
@@ -48,60 +50,68 @@ class Registry:
             return
         name = event.register.translate(_FORBIDDEN)
         what = f"registered model {event.register}"
-        why = self._obstacle(name, uploaded)
-        if why or uploaded is None:
-            self._note(event.run, what, why)
+        if uploaded is None:
+            self._note(event.run, what, "not registered: its files are not there")
             return
-        if name != event.register:
-            self._note(event.run, what, f"MLflow does not take this name; it is {name}")
+        if self.usable_name(event.run, event.register) is None:
+            return
         try:
-            version = self._find(known, name, event_id) or self._create(known, name, event_id, event, uploaded)
+            version = self._find(known, name, event_id, event) or self.create(known, name, event_id, event, uploaded)
         except Refused as refusal:
             if not refusal.is_unknown_api:
                 raise
             self._note(event.run, what, "the server has no registry of models")
             return
-        if event.aliases and ALIASED_TAG not in _tags(version):
+        if event.aliases and ALIASED_TAG not in tags_of(version):
             self._alias(event, name, str(version["version"]))
 
-    def _obstacle(self, name: str, uploaded: Uploaded | None) -> str:
-        if uploaded is None:
-            return "not registered: its files are not there"
+    def usable_name(self, run: str, model: str) -> str | None:
+        """What the model is called there; None, which is noted for the run, where it cannot be registered at all."""
+        name = model.translate(_FORBIDDEN)
+        what = f"registered model {model}"
         if self._elsewhere:
-            return f"not registered: {self._elsewhere}"
+            self._note(run, what, f"not registered: {self._elsewhere}")
+            return None
         if self._unity and name.count(".") == 2:
-            return "not registered: it is a name of Unity Catalog, which has another API"
-        return ""
+            self._note(run, what, "not registered: it is a name of Unity Catalog, which has another API")
+            return None
+        if name != model:
+            self._note(run, what, f"MLflow does not take this name; it is {name}")
+        return name
 
-    def _find(self, known: KnownRun, name: str, event_id: str) -> dict[str, Any] | None:
-        try:
-            return self._search(f"name = '{name}' AND run_id = '{known.id}'", event_id)
-        except Refused as refusal:
-            if refusal.status != 400:
-                raise
-        return self._search(f"name = '{name}'", event_id)  # a server that filters by names alone
-
-    def _search(self, wanted: str, event_id: str) -> dict[str, Any] | None:
+    def versions(self, name: str, run_id: str | None = None) -> Iterator[dict[str, Any]]:
+        """All versions of a registered model, or those of one run."""
+        wanted = f"name = '{name}'" + (f" AND run_id = '{run_id}'" if run_id else "")
         token = ""
         while True:
             answer = self._client.get("model-versions/search", filter=wanted, max_results="200", page_token=token)
-            for version in answer.get("model_versions", ()):
-                if _tags(version).get(VERSION_TAG) == event_id:
-                    found: dict[str, Any] = version
-                    return found
+            yield from answer.get("model_versions", ())
             token = answer.get("next_page_token", "")
             if not token:
-                return None
+                return
 
-    def _create(
+    def _find(self, known: KnownRun, name: str, event_id: str, event: ModelLogged) -> dict[str, Any] | None:
+        def fits(version: dict[str, Any]) -> bool:
+            tags = tags_of(version)
+            return tags.get(VERSION_TAG) == event_id or bool(event.digest) and tags.get(DIGEST_TAG) == event.digest
+
+        try:
+            return next(filter(fits, self.versions(name, known.id)), None)
+        except Refused as refusal:
+            if refusal.status != 400:
+                raise
+        return next(filter(fits, self.versions(name)), None)  # a server that filters by names alone
+
+    def create(
         self, known: KnownRun, name: str, event_id: str, event: ModelLogged, uploaded: Uploaded
     ) -> dict[str, Any]:
+        """Create a version, and the registered model where there is none of this name."""
         try:
             self._client.post("registered-models/create", {"name": name})
         except Refused as refusal:
             if refusal.status != 409 and not refusal.code.endswith("ALREADY_EXISTS"):
                 raise
-        tags = {VERSION_TAG: event_id, RUN_ID: event.run, "autotrack.digest": event.digest or ""}
+        tags = {VERSION_TAG: event_id, RUN_ID: event.run, DIGEST_TAG: event.digest or ""}
         body = {
             "name": name,
             "source": uploaded.source,
@@ -129,5 +139,6 @@ def _elsewhere(environ: Mapping[str, str]) -> str:
     return f"MLFLOW_REGISTRY_URI names another place than {TRACKING_URI}, which cannot see the files of this one"
 
 
-def _tags(version: dict[str, Any]) -> dict[str, str]:
+def tags_of(version: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a version."""
     return {item["key"]: item.get("value", "") for item in version.get("tags", ())}

@@ -15,18 +15,49 @@ from autotrack.provenance import weights
 from autotrack.session import current_run, disable, enable, start_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from autotrack.provenance.fingerprint import Fingerprint
     from autotrack.provenance.fingerprint.membership import Membership
     from autotrack.run import Run
+    from autotrack.store.asking.results import Runs, Series
 
 __version__ = "0.1.0.dev0"
 
 
-def runs(project: str | None = None, *, status: str | None = None, limit: int | None = None) -> list[dict[str, Any]]:
-    """Runs of the local store, newest first, each with `id name project status started_at parent_id` and more."""
-    from autotrack.reading import open_store
+def runs(
+    project: str | None = None,
+    *,
+    status: str | None = None,
+    limit: int | None = None,
+    where: str = "",
+    sort: str | Sequence[str] = ("-started_at",),
+    columns: str | Sequence[str] = (),
+) -> Runs:
+    """Runs of the local store, newest first, each with `id name project status started_at parent_id` and more.
 
-    return open_store().runs(project=project, status=status, limit=limit)
+    `where` is a query: `"metrics.val_loss.min < 0.3 and params.lr >= 1e-3"`. `sort` and `columns` name fields, such as
+    `-metrics.val_loss.min`; what a run has in the columns is in its `values`. The list has `to_pandas()`, `to_polars()`
+    and `to_arrow()`. Raises `QueryError`, which says where in the query the fault is.
+    """
+    from autotrack.reading import open_store
+    from autotrack.store.asking.results import listed
+
+    with open_store() as store:
+        return listed(store, project, status, limit, where, sort, columns)
+
+
+def series(run: str | Mapping[str, Any] | Run | Iterable[str | Mapping[str, Any] | Run], key: str) -> Series:
+    """The points of one metric of a run, or of several, by step: each has `run key step time value`.
+
+    A run is what `get_run` takes, or a record. Of several runs those without such a metric are passed over. The answer
+    has `to_pandas()`, `to_polars()` and `to_arrow()`. Raises `RunNotFound`; `StoreError` where none has the metric.
+    """
+    from autotrack.reading import open_store
+    from autotrack.store.asking.results import points_of
+
+    with open_store() as store:
+        return points_of(store, run, key)
 
 
 def get_run(reference: str) -> dict[str, Any]:
@@ -35,8 +66,10 @@ def get_run(reference: str) -> dict[str, Any]:
     Raises `autotrack.errors.RunNotFound` where none or several fit.
     """
     from autotrack.reading import open_store
+    from autotrack.registry.reading import with_registered
 
-    return open_store().run(reference)
+    store = open_store()
+    return with_registered(store, store.run(reference))
 
 
 def fingerprint(data: Any, *, integrity: str | None = None) -> Fingerprint:
@@ -63,16 +96,36 @@ def contains(run: str, data: Any, role: str = "train") -> Membership:
     return contained(get_run(run), role, data)
 
 
-def load_model(run: str, name: str | None = None) -> Any:
-    """A kept model of a run: the last that has this name, or without a name the last of all.
+def load_model(run: str, name: str | None = None, *, digest: str | None = None) -> Any:
+    """A kept model: a version of a registered model, or what a run has kept.
 
-    `run` is what `get_run` takes. The answer is what the plugin of the model's package makes of the file: the model, or
-    of a torch module its state dict. No code that a file brings along is run. Raises `RunNotFound`, `ModelNotFound`,
-    and `PluginError` where something must be installed.
+    `clf@production` is where that alias points, `clf/3` a version, `clf` the latest version that is not retired. Else
+    `run` is a run, as `get_run` takes it: of that the last model called `name`, or without a name the last of all.
+
+    The answer is what the plugin of the model's package makes of the file: the model, or of a torch module its state
+    dict. The file's SHA-256 is checked first, and no code that it brings along is run: a format that would run some,
+    such as a pickle, is refused, unless `digest` is the SHA-256 that you expect. With `digest` any other is refused.
+    Raises `RunNotFound`, `ModelNotFound`, `UsageError` where a run and a registered model have the same name, and
+    `PluginError` where something must be installed.
     """
     from autotrack.reading import kept_model
 
-    return kept_model(run, name)
+    return kept_model(run, name, digest)
+
+
+def register_model(
+    name: str, run: str | Run, model: str | None = None, *, aliases: Iterable[str] = (), why: str = ""
+) -> dict[str, Any]:
+    """Make a model that a run has kept the next version of `name`; gives the version's record, with `version`.
+
+    `run` is a run or what `get_run` takes, `model` the name of one of several that it has kept; by default it is the
+    last. `aliases` then point to the version, as far as they let it. A model that is a version of `name` already stays
+    that version. Raises `RunNotFound`, `ModelNotFound`, `UsageError` for a name that cannot be, `StoreError`,
+    `RegistryConflict` where somebody moves an alias at the same time, and `RegistryRefused` for a protected alias.
+    """
+    from autotrack.reading import registered_now
+
+    return registered_now(name, run if isinstance(run, str) else run.id, model, aliases, why)
 
 
 weights.kept = load_model  # Run.load_model asks for it; a run knows nothing of the store
@@ -96,6 +149,8 @@ __all__ = [
     "fingerprint",
     "get_run",
     "load_model",
+    "register_model",
     "runs",
+    "series",
     "start_run",
 ]

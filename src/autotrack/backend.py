@@ -9,7 +9,7 @@ says so. A backend never sleeps and never retries: it raises `BackendUnavailable
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,8 @@ class Limits:
     """Whether steps must be integers: fractional ones are then rounded down, and told."""
     infinities: bool = True
     """Whether infinite metric values are carried as they are."""
+    registry: bool = False
+    """Whether steps of registered models (`RegistryLogged`) are taken; from others they are kept, and that is told."""
 
 
 @dataclass
@@ -52,6 +54,12 @@ class BackendContext:
     """Kept with the cursor as JSON: what the backend must know again after a restart, such as its own ids of runs."""
     note: Callable[[str, str, str], None] = lambda run, what, why: None
     """`note(run, what, why)`: count something that this backend could not carry for this run."""
+    registered: Callable[[str], Mapping[str, Any] | None] = lambda model: None
+    """A registered model as it stands now, with the fields of `autotrack models show --json`; None where none is known.
+
+    Steps of one model may come in another order than they were taken, from journals of several processes. So a backend
+    takes a step as the word that something changed, and makes its own registry equal to this.
+    """
 
     def blob(self, digest: str) -> Path:
         """The file with this SHA-256, for as long as `deliver` runs. Where it is not kept there is no file at the path.

@@ -6,10 +6,10 @@ from `autotrack.plugin`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pluggy import HookimplMarker
 
@@ -81,6 +81,31 @@ class Demo:
     """What it needs, as the user installs it: the names of distributions."""
 
 
+@dataclass(frozen=True)
+class Gate:
+    """A check that a model must pass before an alias is moved to it."""
+
+    name: str
+    """As in `autotrack models check --gate NAME`."""
+    check: str
+    """`package.module:function`, imported when it is asked.
+
+    Called with an `autotrack.registry.promotion.Promotion` and the options of the rule by keyword; gives a `Finding`.
+    What it raises is a refusal.
+    """
+    about: str = ""
+    """In a few words, what passes."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a gate found, with what it goes by, as JSON has it."""
+
+    verdict: Literal["pass", "refuse", "not-applicable"]
+    why: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
 class _Removable(Protocol):
     def remove(self) -> None: ...
 
@@ -150,4 +175,4 @@ class Installation:
                 self._undo.pop()()
 
 
-__all__ = ["BackendPlugin", "Demo", "Installation", "Integration", "ModelFormat", "hookimpl"]
+__all__ = ["BackendPlugin", "Demo", "Finding", "Gate", "Installation", "Integration", "ModelFormat", "hookimpl"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pluggy import HookspecMarker
 
 if TYPE_CHECKING:
-    from autotrack.contracts import BackendPlugin, Demo, Integration, ModelFormat
+    from autotrack.contracts import BackendPlugin, Demo, Gate, Integration, ModelFormat
     from autotrack.importing import ImporterPlugin
 
 hookspec = HookspecMarker("autotrack")
@@ -41,3 +41,8 @@ def autotrack_register_demos(register: Callable[[Demo], None]) -> None:
 @hookspec
 def autotrack_register_importers(register: Callable[[ImporterPlugin], None]) -> None:
     """Call `register(ImporterPlugin(…))` for each product whose runs the plugin can read."""
+
+
+@hookspec
+def autotrack_register_gates(register: Callable[[Gate], None]) -> None:
+    """Call `register(Gate(…))` for each check that promotions of registered models may be made to pass."""

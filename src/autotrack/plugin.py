@@ -29,7 +29,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat, hookimpl
+from autotrack.contracts import BackendPlugin, Demo, Finding, Gate, Installation, Integration, ModelFormat, hookimpl
 from autotrack.guard import guarded, warn_once
 from autotrack.importing import ImporterPlugin
 from autotrack.patching.job import rank
@@ -229,6 +229,8 @@ __all__ = [
     "BackendPlugin",
     "Call",
     "Demo",
+    "Finding",
+    "Gate",
     "ImporterPlugin",
     "Installation",
     "Integration",

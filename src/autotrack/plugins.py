@@ -20,7 +20,7 @@ from typing import Any
 import pluggy
 
 from autotrack import guard, hookspecs
-from autotrack.contracts import BackendPlugin, Demo, Installation, Integration, ModelFormat
+from autotrack.contracts import BackendPlugin, Demo, Gate, Installation, Integration, ModelFormat
 from autotrack.errors import PluginError
 from autotrack.importing import ImporterPlugin
 from autotrack.patching import imports
@@ -47,6 +47,7 @@ class Plugins:
         self.formats: list[ModelFormat] = []
         self.demos: list[Demo] = []
         self.importers: dict[str, ImporterPlugin] = {}
+        self.gates: dict[str, Gate] = {}
         self.installed: dict[str, Installation] = {}
         self.refused: dict[str, str] = {}
         """Integrations that are not used, with the reason."""
@@ -82,6 +83,7 @@ class Plugins:
             (self._manager.hook.autotrack_register_formats, self.formats.append),
             (self._manager.hook.autotrack_register_demos, self.demos.append),
             (self._manager.hook.autotrack_register_importers, self._add_importer),
+            (self._manager.hook.autotrack_register_gates, self._add_gate),
         ):
             for implementation in hook.get_hookimpls():
                 if implementation.plugin is module:
@@ -155,6 +157,9 @@ class Plugins:
 
     def _add_importer(self, importer: ImporterPlugin) -> None:
         self.importers[importer.name] = importer
+
+    def _add_gate(self, gate: Gate) -> None:
+        self.gates[gate.name] = gate
 
 
 plugins = Plugins()

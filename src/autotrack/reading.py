@@ -4,16 +4,16 @@ giving back the models that it names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from autotrack.errors import ModelNotFound, RunNotFound, UsageError
+from autotrack.errors import RunNotFound, UsageError
 from autotrack.forward.catching_up import take_in
 from autotrack.guard import guarded
 from autotrack.patching import scope
-from autotrack.provenance import weights
-from autotrack.provenance.lending import Lender
 from autotrack.provenance.modelfiles import model_files
-from autotrack.provenance.parts import PartDamaged
+from autotrack.registry.loading import kept_in, read
+from autotrack.registry.log import parse
 from autotrack.session import session
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def recorded_dataset(record: dict[str, Any], wanted: str) -> dict[str, Any]:
 
 def contained(record: dict[str, Any], wanted: str, data: Any) -> Membership:
     """Which rows of `data` were in a recorded dataset. Raises what `recorded_dataset` does."""
-    from autotrack.provenance.blobs import Blobs
     from autotrack.provenance.fingerprint.membership import contains
     from autotrack.provenance.fingerprint.rowsets import RowSet
+    from autotrack.store.remote_blobs import readable
 
     kept = recorded_dataset(record, wanted).get("row_set")
     if not kept:
@@ -57,55 +57,66 @@ def contained(record: dict[str, Any], wanted: str, data: Any) -> Membership:
             f"run {record['id']}: no hashes of the rows of {wanted!r} were kept: nothing can be said of them"
         )
     try:
-        with Blobs(session.settings.resolved_home).open(kept["digest"]) as opened:
+        with readable(session.settings.resolved_home, session.settings).open(kept["digest"]) as opened:
             rows = RowSet.decode(opened.read())
     except OSError as problem:
         raise RunNotFound(f"run {record['id']}: the hashes of the rows of {wanted!r} are gone ({problem})") from problem
     return contains(rows, data)
 
 
-def kept_model(reference: str, name: str | None = None) -> Any:
-    """The last kept model of a run, or the last of this name, read by the plugin that knows its format."""
+def kept_model(reference: str, name: str | None = None, digest: str | None = None) -> Any:
+    """The model that `autotrack.load_model` gives for the same arguments."""
     with open_store() as store:
-        record = store.run(reference)
-    model = _chosen(record, name)
-    with Lender(session.settings.resolved_home) as lender:
-        try:
-            path = lender.lend(model["digest"], f"model.{model['format']}")
-        except FileNotFoundError:
-            lost = f"its file {model['digest']} is not in {session.settings.resolved_home} any more"
-            raise ModelNotFound(f"{_named(record, model['name'])} cannot be read: {lost}") from None
-        except PartDamaged as problem:
-            raise ModelNotFound(f"{_named(record, model['name'])} cannot be read: {problem}") from problem
-        loaded = weights.load(path, model["format"], model.get("signature"))
-    _tell(model, record)
+        model, run, version = _meant(store, reference, name)
+    what = version or f"the model {model['name']!r} of run {run}"
+    loaded = read(model, what, session.settings, digest)
+    _tell(model, run, version)
     return loaded
 
 
-def _tell(model: dict[str, Any], record: dict[str, Any]) -> None:
+def registered_now(
+    name: str, run: str, model: str | None, aliases: Iterable[str] = (), why: str = ""
+) -> dict[str, Any]:
+    """What `autotrack.register_model` gives for the same arguments."""
+    from autotrack.registry import changing, reading, writing
+
+    with writing.opened() as store:
+        _, version = changing.register(name, run, model, aliases=aliases, why=why, store=store)
+        return reading.resolve(store, f"{name}/{version.number}")
+
+
+def _meant(store: Store, reference: str, name: str | None) -> tuple[dict[str, Any], str | None, str | None]:
+    """What a reference names: the record of a model, its run, and as which version it is registered, if so asked for.
+
+    `clf@production` and `clf/3` are versions where a model `clf` is registered. What is a registered name alone is its
+    latest version, unless it is the id of a run; where a run is called so too, nothing is guessed.
+    """
+    from autotrack.registry import reading
+
+    named = parse(reference)
+    known = reading.folded_if_known(store, named.model)
+    bare = str(named) == named.model
+    if known is None or bare and reading.is_run(store, reference):
+        if known is None and not bare and not reading.is_called(store, reference):
+            reading.folded(store, named.model)  # says which models there are
+        record = store.run(reference)
+        return kept_in(record, name), record["id"], None
+    if bare and reading.is_called(store, reference):
+        latest = known.latest()
+        example = f"{reference}/{latest.number}" if latest else f"{reference}@alias"
+        raise UsageError(f"{reference!r} is a registered model and the name of a run: say {example}, or the run's id")
+    if name is not None:
+        raise UsageError(f"{reference} is one model, which needs no name; leave {name!r} out")
+    found = reading.resolve(store, reference)
+    return found, found["run"], f"{found['model']}/{found['version']}"
+
+
+def _tell(model: dict[str, Any], run: str | None, version: str | None) -> None:
     """What is trained now, or next, in this process has that model as an input."""
     with guarded("lineage"):
         around = scope.current()
-        run = around.run if around is not None else None
-        if session.settings.enabled is not False and (run is None or run.owner):
-            told = {"by": "autotrack.load_model", "run": record["id"], "name": model["name"], "bytes": model["bytes"]}
-            model_files.used(model["digest"], told, run, session.settings.resolved_home)
-
-
-def _chosen(record: dict[str, Any], name: str | None) -> dict[str, Any]:
-    found = [model for model in record["models"] if name in (None, model["name"])]
-    for model in reversed(found):
-        if model["digest"] is not None:
-            kept: dict[str, Any] = model
-            return kept
-    if found:
-        reason = found[-1].get("problem") or "nothing says why"
-        raise ModelNotFound(f"{_named(record, found[-1]['name'])} was not kept: {reason}")
-    names = ", ".join(repr(model["name"]) for model in record["models"])
-    raise ModelNotFound(
-        f"run {record['id']} has no model" + (f" {name!r}; it has {names}" if name is not None and names else "")
-    )
-
-
-def _named(record: dict[str, Any], name: str) -> str:
-    return f"the model {name!r} of run {record['id']}"
+        inside = around.run if around is not None else None
+        if session.settings.enabled is not False and (inside is None or inside.owner):
+            told = {"by": "autotrack.load_model", "run": run, "name": model["name"], "bytes": model["bytes"]}
+            told = {key: value for key, value in (told | {"registered": version}).items() if value is not None}
+            model_files.used(model["digest"], told, inside, session.settings.resolved_home)

@@ -221,6 +221,38 @@ class Run:
 
             self.log_artifact(drawn(figure, name), name)
 
+    def log_evaluation(
+        self,
+        targets: Any,
+        predictions: Any,
+        *,
+        data: Any = None,
+        name: str = "test",
+        metric: str | None = None,
+        higher_is_better: bool | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Keep what the model answered for each row of `data`, so that it can be compared with another row by row.
+
+        One target and one prediction (a label, a number, or the probabilities of all classes) for each row; without
+        targets, `predictions` are scores. `metric` is `accuracy`, `log_loss`, `mse` or `mae`, by default as the
+        answers are; its value becomes the metric `name/metric`. `data` becomes a dataset of the run in the role `test`;
+        a fingerprint of it does as well. `model` names one of several models of this run.
+        """
+        with guard.guarded("log_evaluation"):
+            from autotrack.provenance.evaluating import keep
+
+            keep(
+                self,
+                targets,
+                predictions,
+                data=data,
+                name=name,
+                model=model,
+                metric=metric,
+                higher_is_better=higher_is_better,
+            )
+
     def log_provenance(self, kind: str, record: Mapping[str, Any]) -> None:
         """Record what the run was made of: `kind` is `code`, `environment`, `notebook` or `randomness`.
 

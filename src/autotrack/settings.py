@@ -19,7 +19,7 @@ from autotrack.errors import UsageError
 
 Origin: TypeAlias = Literal["argument", "environment", "default"]
 
-DESTINATION = ("home", "backends", "store_url", "project", "forwarder", "keep", "enabled")
+DESTINATION = ("home", "backends", "store_url", "blobs_url", "project", "forwarder", "keep", "enabled")
 """The settings that say whether and where runs are kept: of a rerun the environment alone says it."""
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -132,6 +132,12 @@ class Settings:
     store_url: str | None = _setting(
         None, _text, "SQLAlchemy URL of the local store, such as postgresql+psycopg://…; default: SQLite in the home"
     )
+    blobs_url: str | None = _setting(
+        None,
+        _text,
+        "object store that files of runs also go to, for a team: s3://bucket/prefix, gs://…, az://…, file:///…",
+    )
+    user: str | None = _setting(None, _text, "who takes steps in the registry of models; default: the login name")
     quiet: bool = _setting(False, _flag, "1: print nothing into the training's output")
     strict: bool = _setting(False, _flag, "1: faults of autotrack raise instead of being reported (for tests)")
     batch_metrics: int = _setting(
@@ -160,6 +166,18 @@ class Settings:
     def resolved_project(self) -> str:
         """The project's name: as set, else that of the git root or working folder."""
         return self.project or (git_root(Path.cwd()) or Path.cwd()).name or "default"
+
+    @property
+    def resolved_user(self) -> str:
+        """Who works here: as set, else the login name."""
+        if self.user:
+            return self.user
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (ImportError, KeyError, OSError):  # a container whose user has no name
+            return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def variable(name: str) -> str:
@@ -244,6 +262,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
     }
     if settings.store_url:
         passed["AUTOTRACK_STORE_URL"] = settings.store_url
+    if settings.blobs_url:
+        passed["AUTOTRACK_BLOBS_URL"] = settings.blobs_url
     if settings.system_metrics is not None:
         passed["AUTOTRACK_SYSTEM_METRICS"] = str(settings.system_metrics)
     return passed

@@ -130,9 +130,9 @@ def test_without_logged_models_the_run_s_artifacts_are_registered(
         pytest.skip("needs XGBoost beside MLflow")
     journal = Journal()
     journal.start()
-    for step in (1, 2):  # the second as a logged model
+    for step, name in ((1, "loads"), (2, "logged")):  # the second as a logged model
         content, made = lent.keep(trained.read_bytes()), {"class": "xgboost.sklearn.XGBClassifier"}
-        journal.add(ModelLogged, "clf", "ubj", content, 9, step, signature=made, register="loads", aliases=["now"])
+        journal.add(ModelLogged, "clf", "ubj", content, 9, step, signature=made, register=name, aliases=["now"])
     with faulty_proxy(server) as proxy:
         proxy.fault = lambda method, path: "absent" if "logged-models" in path else ""
         backend = lent.backend(proxy.url, monkeypatch)
@@ -142,7 +142,20 @@ def test_without_logged_models_the_run_s_artifacts_are_registered(
     backend = lent.backend(server.url, monkeypatch)
     backend.deliver(journal.records[2:])
     backend.close()
-    found = server.ask("versions", "loads")
-    assert ["/models/" in one["source"] for one in found["versions"]] == [False, True]
+    sources = [one["source"] for name in ("loads", "logged") for one in server.ask("versions", name)["versions"]]
+    assert ["/models/" in source for source in sources] == [False, True]
     assert server.ask("predict", "xgboost.sklearn", "models:/loads/1") == expected
-    assert server.ask("predict", "xgboost.sklearn", "models:/loads@now") == expected
+    assert server.ask("predict", "xgboost.sklearn", "models:/logged@now") == expected
+
+
+def test_the_same_file_registered_twice_is_one_version(
+    server: Server, lent: Lent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal()
+    journal.start()
+    for step in (1, 2):
+        journal.add(ModelLogged, "clf", "safetensors", lent.keep(b"the same"), 8, step, register="same")
+    backend = lent.backend(server.url, monkeypatch)
+    backend.deliver(journal.records)
+    backend.close()
+    assert len(server.ask("versions", "same")["versions"]) == 1

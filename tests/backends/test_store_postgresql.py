@@ -4,14 +4,11 @@ The server is started here, on a free port of the loopback interface, and stoppe
 """
 
 import math
-import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,63 +46,17 @@ from autotrack.store.engine import open_engine, writing
 from autotrack.store.query import Store, jsonable
 from autotrack.store.series import FULL
 
-
-def _program(name: str) -> str | None:
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
-    return shutil.which(name) or next((str(place / name) for place in places if (place / name).exists()), None)
-
-
-def _other_user() -> dict[str, Any]:
-    """The server refuses to run as root: then it runs as the user that its packages make."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        return {}
-    import pwd
-
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+from old_stores import described, old_store, opened_at_once
+from postgresql_server import new_database, running_server
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a running server, without a database."""
-    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")
-    initdb, postgres = _program("initdb"), _program("postgres")
-    if initdb is None or postgres is None:
-        pytest.skip("PostgreSQL is not installed: no initdb and postgres in PATH or /usr/lib/postgresql/*/bin")
-    who = _other_user()
-    folder = Path(tempfile.mkdtemp(prefix="autotrack-postgresql-"))
-    if who:
-        os.chown(folder, who["user"], who["group"])
-    data = folder / "data"
-    command = [initdb, "-D", str(data), "-U", "autotrack", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder, **who)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [postgres, "-D", str(data), "-p", str(port), *options], cwd=folder, stdout=log, stderr=log, **who
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                psycopg.connect(f"host=127.0.0.1 port={port} user=autotrack dbname=postgres").close()
-                break
-            except psycopg.OperationalError:
-                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-                time.sleep(0.05)
-        yield f"postgresql+psycopg://autotrack@127.0.0.1:{port}/"
-    finally:
-        process.send_signal(signal.SIGINT)  # its "fast" shutdown
-        process.wait(60)
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_server() as url:
+        yield url
 
 
 @dataclass
@@ -122,15 +73,6 @@ class Place:
 
     def store(self) -> Store:
         return Store.open(self.home, self.settings)
-
-
-def new_database(server: str) -> str:
-    import psycopg
-
-    name = f"t{time.monotonic_ns()}"
-    with psycopg.connect(server.replace("+psycopg", "") + "postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    return server + name
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -667,14 +609,19 @@ def test_what_a_run_was_made_of_and_what_it_printed_are_read_back(place: Place, 
 # The database itself
 
 
-def test_a_store_of_version_1_gets_the_tables_that_came_since(place: Place, tmp_path: Path) -> None:
-    put(place, [started()])
-    engine = open_engine(place.home, place.settings)
-    with writing(engine) as connection:
-        for table in (schema.provenance, schema.console):
-            table.drop(connection)
-        connection.execute(update(schema.meta).values(value="1"))
-    engine.dispose()
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_store_of_an_older_version_becomes_what_a_new_one_is(
+    place: Place, tmp_path: Path, version: int, request: pytest.FixtureRequest
+) -> None:
+    old_store(place.home, place.settings, version, rows=True)
+    if place.settings.store_url is None:
+        other = Place(tmp_path / "new", Settings())
+    else:
+        other = Place(tmp_path / "new", Settings(store_url=new_database(request.getfixturevalue("server"))))
+    old, new = (open_engine(one.home, one.settings) for one in (place, other))
+    assert described(old) == described(new)
+    for engine in (old, new):
+        engine.dispose()
 
     writer = Writer(tmp_path / "journals", version="test", backends=("local",))
     run = Run(lambda: writer, name="later", project="churn")
@@ -684,7 +631,32 @@ def test_a_store_of_version_1_gets_the_tables_that_came_since(place: Place, tmp_
     journal_into(place, writer.folder)
     with place.store() as store:
         assert store.run(run.id)["code"] == {"kind": "git"} and store.console(run.id)[0]["text"] == "text"
-        assert len(store.runs()) == 2
+        assert len(store.runs()) == 2 and store.run("r")["params"] == {"lr": 0.5}
+
+
+def test_who_may_only_look_reads_and_who_may_make_nothing_is_told_so(server: str, tmp_path: Path) -> None:
+    import psycopg
+
+    url, empty = new_database(server), new_database(server)
+    put(Place(tmp_path, Settings(store_url=url)), [started(), *metrics("r", 3)])
+    looker = f"looker{time.monotonic_ns()}"
+    for database in (url, empty):
+        with psycopg.connect(database.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("REVOKE CREATE ON SCHEMA public FROM public")
+            if database == url:
+                connection.execute(f"CREATE USER {looker}")
+                connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {looker}")
+    with Store.open(tmp_path, Settings(store_url=url.replace("autotrack@", f"{looker}@"))) as store:
+        assert store.run("r")["metrics"]["loss"]["count"] == 3
+    with pytest.raises(StoreError, match=r"may not make or read the tables \(permission denied .*\): grant it CREATE"):
+        Store.open(tmp_path, Settings(store_url=empty.replace("autotrack@", f"{looker}@")))
+
+
+def test_processes_that_open_an_older_store_at_once_bring_it_up_to_date_once(place: Place) -> None:
+    old_store(place.home, place.settings, 1, rows=True)
+    assert sorted(opened_at_once(place.home, place.settings.store_url)) == ["False", "False", "True"]
+    with place.store() as store:
+        assert store.run("r")["name"] == "kept"
 
 
 def test_a_store_of_a_newer_version_is_refused_with_what_to_do(place: Place) -> None:

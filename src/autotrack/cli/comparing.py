@@ -25,7 +25,12 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
         compared = store.compare([identify(store, run) for run in runs])
     if as_json:
         print_json(compared)
-        return
+    else:
+        print_compared(compared)
+
+
+def print_compared(compared: dict[str, Any]) -> None:
+    """Print what `Store.compare` found."""
     columns = ["", *(run["id"] for run in compared["runs"])]
     print_table(
         columns, ([field, *(run[field] for run in compared["runs"])] for field in ("name", "status", "integration"))

@@ -203,9 +203,9 @@ def _run_of(reference: str) -> tuple[dict[str, Any], str]:
 
 
 def _open_blob(digest: str) -> Any:
-    from autotrack.provenance.blobs import Blobs
+    from autotrack.store.remote_blobs import readable
 
-    return Blobs(session.settings.resolved_home).open(digest)
+    return readable(session.settings.resolved_home, session.settings).open(digest)
 
 
 def _parsed_times(data: Any, record: dict[str, Any]) -> Any:

@@ -15,8 +15,9 @@ from autotrack.session import session
 PROJECT: Final = "demo"
 
 
-@click.command(epilog="\b\nExample:\n  autotrack demo && autotrack show latest")
-def demo() -> int:
+@click.command(epilog="\b\nExamples:\n  autotrack demo --dashboard\n  autotrack demo && autotrack show latest")
+@click.option("--dashboard", is_flag=True, help="Show them in a browser then, until Ctrl-C.")
+def demo(dashboard: bool) -> int:
     """Train a few small models, recorded by nothing but autotrack.enable().
 
     Five with scikit-learn, a search among them, and two with XGBoost, in the project "demo". It takes some seconds.
@@ -44,6 +45,13 @@ def demo() -> int:
     click.echo()
     print_table(["run", "name", "status", "duration", *counts], rows, right=counts)
     click.echo(_next([str(run["id"]) for run in runs], _with_series(runs)))
+    if dashboard:
+        from autotrack.cli.dashboard import serve
+
+        autotrack.disable()
+        session.close()
+        click.echo()
+        serve(browser=True)
     return 0
 
 
@@ -89,5 +97,6 @@ def _next(ids: list[str], series: tuple[str, str] | None) -> str:
         lines.append((f"autotrack metrics {series[0]} {series[1]}", "one curve, point by point"))
     if len(ids) > 1:
         lines.append((f"autotrack compare {ids[0]} {ids[1]}", "in what two of them differ"))
+    lines.append(("autotrack dashboard", "all of it in a browser"))
     width = max(len(command) for command, _ in lines)
     return "\nnow try\n" + "\n".join(f"  {command.ljust(width)}  {meaning}" for command, meaning in lines)

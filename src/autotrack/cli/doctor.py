@@ -115,6 +115,8 @@ def _home(settings: Settings) -> dict[str, Any]:
 def _store(settings: Settings) -> dict[str, Any]:
     file = settings.resolved_home / "store.db"
     place = masked(settings.store_url) if settings.store_url else str(file)
+    if settings.blobs_url is not None:
+        place = f"{place}, files in {masked(settings.blobs_url)}"
     told: dict[str, Any] = {"place": place, "reachable": None, "problem": None}
     if settings.store_url is None and not file.is_file():
         return told  # it is made by the first run, not by looking
@@ -123,6 +125,10 @@ def _store(settings: Settings) -> dict[str, Any]:
     try:
         with Store.open(settings.resolved_home, settings) as store:
             store.runs(limit=1)
+        if settings.blobs_url is not None:
+            from autotrack.store.objects import ObjectStore
+
+            ObjectStore(settings.blobs_url).size("0" * 64)
     except AutotrackError as problem:
         return told | {"reachable": False, "problem": masked(str(problem))}
     return told | {"reachable": True}

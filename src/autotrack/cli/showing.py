@@ -49,10 +49,11 @@ def show(run: str, console: bool, lineage: bool, openlineage: bool, depth: int, 
         with open_runs() as store:
             print_lineage(store, identify(store, run), depth, as_json=as_json, as_events=openlineage)
         return
-    from autotrack.cli.deliveries import deliveries
+    from autotrack.forward.deliveries import deliveries
+    from autotrack.registry.reading import with_registered
 
     with open_runs() as store:
-        record = store.run(identify(store, run))
+        record = with_registered(store, store.run(identify(store, run)))
     record["delivery"] = deliveries(session.settings, record)
     if as_json:
         print_json(record)
@@ -102,9 +103,16 @@ def _print(record: dict[str, Any]) -> None:
     )
     _section(
         "models",
-        ["name", "step", "format", "size", "digest"],
+        ["name", "step", "format", "size", "digest", "registered as"],
         [
-            [one["name"], one["step"], one["format"], size(one["bytes"]), one["digest"] or _not_kept(one)]
+            [
+                one["name"],
+                one["step"],
+                one["format"],
+                size(one["bytes"]),
+                one["digest"] or _not_kept(one),
+                _versions(one),
+            ]
             for one in record["models"]
         ],
         right=("size",),
@@ -177,6 +185,13 @@ def _randomness(told: dict[str, Any]) -> list[list[Any]]:
 
 def _not_kept(model: dict[str, Any]) -> str:
     return f"not kept: {model.get('problem') or 'it is being converted'}"
+
+
+def _versions(model: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{one['model']}/{one['version']}" + "".join(f" @{alias}" for alias in one["aliases"])
+        for one in model.get("registered", ())
+    )
 
 
 def _rows(notes: list[dict[str, Any]]) -> list[list[Any]]:

@@ -51,7 +51,23 @@ def deliver_now(backends: str | None, as_json: bool) -> list[dict[str, Any]]:
         return []
     with _progress(count * len(wanted), as_json) as seen:
         outcomes = catching_up.sync(home, settings, wanted, seen)
-    return [_summary(home, name, [one for one in outcomes if one.backend == name]) for name in wanted]
+    told = [_summary(home, name, [one for one in outcomes if one.backend == name]) for name in wanted]
+    for one in told:
+        if one["backend"] == "local" and settings.blobs_url is not None and not one["problems"]:
+            _send_files(home, settings.blobs_url, one)
+    return told
+
+
+def _send_files(home: Path, url: str, told: dict[str, Any]) -> None:
+    """Send files whose rows were in the store before there was an object store."""
+    from autotrack.errors import AutotrackError
+    from autotrack.store.remote_blobs import send_all
+
+    try:
+        send_all(home, url)
+    except AutotrackError as problem:
+        told["problems"].append(str(problem))
+        told["remaining"] += 1
 
 
 def say(told: list[dict[str, Any]], as_json: bool, *, with_losses: bool = False) -> int:

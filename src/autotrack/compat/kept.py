@@ -7,7 +7,6 @@ import re
 from typing import Any, Final
 
 from autotrack.errors import AutotrackError
-from autotrack.provenance.blobs import Blobs
 from autotrack.session import session
 
 _ID: Final = re.compile("[0-9a-f]{16}")
@@ -75,8 +74,10 @@ def file_of(run: str, name: str) -> bytes | None:
     found = [one for one in (record or {}).get("artifacts", ()) if one["name"] == name]
     if not found:
         return None
+    from autotrack.store.remote_blobs import readable
+
     try:
-        with Blobs(session.settings.resolved_home).open(found[-1]["digest"]) as opened:
+        with readable(session.settings.resolved_home, session.settings).open(found[-1]["digest"]) as opened:
             return opened.read()
     except OSError:
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +28,7 @@ class Adapter:
         self._progress = progress
         self._unsafe = _outside(limits.key_characters)
         self._taken: dict[str, set[str]] = {}
-        self._plain = limits == Limits()
+        self._plain = replace(limits, registry=False) == Limits()
 
     def adapt(self, record: Record) -> Record:
         """The record as the backend gets it: the very same where nothing had to be changed."""

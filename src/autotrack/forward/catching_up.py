@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from autotrack import guard
 from autotrack.errors import AutotrackError
 from autotrack.forward.archive import archive
 from autotrack.forward.delivery import Delivery
@@ -36,10 +37,15 @@ class Delivered:
 
 
 def take_in(home: Path, settings: Settings) -> None:
-    """Bring the local store up to what journals hold now, so that a reader sees every run that exists."""
+    """Bring the local store up to what journals hold now, so that a reader sees every run that exists.
+
+    What cannot be taken in now, as where a team's object store gives no answer, is told once and stays in its journal.
+    """
     for folder in journals(home):
         close_dead(folder)
-        deliver(folder, "local", home, settings)
+        outcome = deliver(folder, "local", home, settings)
+        if outcome.problem and settings.blobs_url is not None:
+            guard.warn_once("take in", f"newer events are not taken in: {outcome.problem}")
 
 
 def sync(

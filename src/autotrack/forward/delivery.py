@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from autotrack.backend import Backend, BackendContext, BackendRejected, BackendUnavailable
-from autotrack.events import MetricsLogged, Record, RunStarted, WriterEnded
+from autotrack.events import MetricsLogged, Record, RegistryLogged, RunStarted, WriterEnded
 from autotrack.forward.adapt import Adapter
 from autotrack.forward.prepare import prepare
 from autotrack.forward.progress import Progress
+from autotrack.forward.registered import registered_model
 from autotrack.journal.frames import CLOSING
 from autotrack.journal.reader import Journal
 from autotrack.settings import Settings
@@ -43,7 +45,8 @@ class Delivery:
         if self._backend is not None:
             return True
         backend = self._make()
-        context = BackendContext(self.home, self._settings, self.progress.state, self.progress.note)
+        registered = partial(registered_model, self.home, self._settings)
+        context = BackendContext(self.home, self._settings, self.progress.state, self.progress.note, registered)
         backend.open(context)
         position = backend.resume(self.folder.name)
         self._own_cursor = position is not None
@@ -56,6 +59,7 @@ class Delivery:
             self.progress.position = position or 0
         self._backend, self._context = backend, context
         self._adapter = Adapter(backend.limits, self.progress)
+        self._has_registry = backend.limits.registry
         return True
 
     def step(self) -> int:
@@ -113,6 +117,10 @@ class Delivery:
             self.progress.not_to.append(event.run)
             self.progress.note(event.run, "the whole run", f"the framework's own logger sends it to {self.name}")
         if event.run in self.progress.not_to:
+            return False
+        if isinstance(event, RegistryLogged) and not self._has_registry:
+            why = f"{self.name} has no registry that autotrack writes; the step is in the log of the store"
+            self.progress.note(event.run, f"{event.action} of the registered model {event.model}", why)
             return False
         if isinstance(event, MetricsLogged) and self.name in event.not_to:
             why = f"the framework's own logger feeds {self.name}"

@@ -90,7 +90,7 @@ def _converted(home: Path, converter: str, data: bytes) -> Blob:
         return blobs.put_bytes(getattr(import_module(module), name)(data))
     place = (str(home), data)
     blob = _recent.get(place)
-    if blob is None or not blobs.has(blob.digest):
+    if blob is None or not blobs.claim(blob.digest):
         recipe = Recipe.decode(data)
         try:
             blob = blobs.put_recipe(recipe)

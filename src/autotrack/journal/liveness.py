@@ -35,6 +35,13 @@ def hold(folder: Path) -> None:
     _held[str(folder)] = descriptor
 
 
+def let_go(folder: Path) -> None:
+    """Give up the lock of a journal that this process has ended."""
+    descriptor = _held.pop(str(folder), None)
+    if descriptor is not None:
+        os.close(descriptor)
+
+
 def forget_held() -> None:
     """In a forked child: the parent's journals are not this process's."""
     for descriptor in _held.values():

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from autotrack.provenance.parts import PartDamaged, Parts, Recipe
+from autotrack.provenance.parts import PartDamaged, Parts, Recipe, touched
 
 BLOCK: Final = 1 << 20
 RECIPE: Final = ".parts"
@@ -56,7 +56,7 @@ class Blobs:
         """Keep these bytes."""
         view = memoryview(data).cast("B")
         digest = hashlib.sha256(view).hexdigest()
-        if self.has(digest):
+        if self.claim(digest):
             return Blob(digest, len(view), known=True)
         draft = self._draft()
         try:
@@ -105,6 +105,11 @@ class Blobs:
         path = self.path(digest)
         return path.is_file() or path.with_name(path.name + RECIPE).is_file()
 
+    def claim(self, digest: str) -> bool:
+        """Whether the blob is kept; where it is, it is as new from now on: `autotrack gc` leaves what is new alone."""
+        path = self.path(digest)
+        return any(map(touched, (path, path.with_name(path.name + RECIPE))))
+
     def size(self, digest: str) -> int:
         """How many bytes the blob has. Raises `FileNotFoundError` where it is not kept."""
         recipe = self.recipe(digest)
@@ -146,7 +151,7 @@ class Blobs:
         return self.folder / f".{os.getpid()}-{secrets.token_hex(8)}"
 
     def _place(self, draft: Path, blob: Blob, suffix: str = "") -> Blob:
-        if self.has(blob.digest):
+        if self.claim(blob.digest):
             return replace(blob, known=True)
         path = self.path(blob.digest)
         path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -26,8 +26,9 @@ FORGOTTEN: Final = 24 * 3600.0
 class Lender:
     """Lends files of one home. A context manager: at its end all are taken back."""
 
-    def __init__(self, home: Path) -> None:
-        self._blobs = Blobs(home)
+    def __init__(self, home: Path, blobs: Blobs | None = None) -> None:
+        """Lends from `blobs`, by default those of the home."""
+        self._blobs = Blobs(home) if blobs is None else blobs
         self._cache = home / "cache"
         self._lent: dict[tuple[str, str], Path] = {}
 
@@ -39,12 +40,12 @@ class Lender:
         if (digest, name) in self._lent:
             return self._lent[digest, name]
         self._remove_forgotten()
+        recipe = self._blobs.recipe(digest)
         folder = self._cache / f"{os.getpid()}-{secrets.token_hex(8)}"
         self._cache.mkdir(mode=0o700, exist_ok=True)  # not the home: where that was removed, nothing makes it again
         folder.mkdir(mode=0o700)
         path = folder / name
         try:
-            recipe = self._blobs.recipe(digest)
             if recipe is None:
                 _link(self._blobs.path(digest), path)
             else:

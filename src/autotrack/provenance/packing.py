@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from autotrack.provenance.hashing import hashed
-from autotrack.provenance.parts import Part, PartDamaged, Parts, Recipe, ending, length_of
+from autotrack.provenance.parts import Part, PartDamaged, Parts, Recipe, ending, length_of, touched
 
 Piece: TypeAlias = bytes | bytearray | memoryview
 
@@ -69,11 +69,14 @@ class _Known:
         self._parts = parts
         self._places: dict[str, Part] = {}
         self._packs: set[str] = set()
+        self._touched: dict[str, bool] = {}
+        """Of each pack that this file takes parts from, whether it is there: it counts as new, so that it stays."""
         _remove_forgotten(parts.folder)
 
     def look(self) -> None:
         """Learn of packs that other processes have written, and forget what is gone or damaged."""
         packs = self._parts.relied_on()
+        self._touched.clear()
         if not self._packs.issubset(packs):
             self._places.clear()
             self._packs.clear()
@@ -92,10 +95,15 @@ class _Known:
         self._packs.update(packs)
 
     def find(self, name: str) -> Part | None:
-        """Where the part lies; None where that is not known."""
+        """Where the part lies; None where that is not known, or the pack has been removed just now."""
         place = self._places.pop(name, None)
-        if place is not None:
-            self._places[name] = place
+        if place is None:
+            return None
+        if place.pack not in self._touched:
+            self._touched[place.pack] = touched(self._parts.folder / place.pack)
+        if not self._touched[place.pack]:
+            return None
+        self._places[name] = place
         return place
 
     def learn(self, places: dict[str, Part], at_least: int) -> None:

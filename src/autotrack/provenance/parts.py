@@ -84,6 +84,17 @@ class Recipe:
         return cls(read["bytes"], parts)
 
 
+def touched(path: Path) -> bool:
+    """Whether there is a file, which counts as just written from now on: what is new is not removed as unneeded."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # it may not be changed here, and so not removed either
+        return path.is_file()
+    return True
+
+
 def length_of(name: str) -> int:
     """How many bytes the part of this name has."""
     return int(name.partition("-")[2])
@@ -163,4 +174,4 @@ class Parts:
             return set()
 
 
-__all__ = ["Part", "PartDamaged", "Parts", "Recipe", "ending", "length_of", "name_of"]
+__all__ = ["Part", "PartDamaged", "Parts", "Recipe", "ending", "length_of", "name_of", "touched"]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from autotrack.provenance.blobs import Blobs
 from autotrack.provenance.expecting import REPEATS
+from autotrack.session import session
+from autotrack.store.remote_blobs import readable
 from autotrack.store.schema import provenance, runs
 
 if TYPE_CHECKING:
+    from autotrack.provenance.blobs import Blobs
     from autotrack.store.query import Store
 
 Record = dict[str, Any]
@@ -47,6 +49,11 @@ class Recorded:
         root = self.code.get("root") or self.code.get("repository")
         return Path(root) if root else None
 
+    @property
+    def blobs(self) -> Blobs:
+        """The files that the records name: in the home, or in the team's object store."""
+        return readable(self.home, session.settings)
+
     def expectations(self) -> Record:
         """What the process that runs it again is held to, for `autotrack.provenance.expecting`."""
         within = _family(self.run["id"], self.runs)
@@ -72,7 +79,7 @@ class Recorded:
         state, names = told.get("state"), told.get("not_seeded")
         if not state or not names:
             return {}
-        blobs = Blobs(self.home)
+        blobs = self.blobs
         return (
             {"unseeded": {"states": str(blobs.path(state["digest"])), "names": names}}
             if blobs.has(state["digest"])

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autotrack.provenance.blobs import Blobs
 from autotrack.provenance.code.restore import CannotRestore, restore
 from autotrack.reproduce.data import files_of
 from autotrack.reproduce.recorded import Recorded
@@ -27,7 +26,7 @@ def restored(recorded: Recorded, folder: Path, data: Mapping[str, Path], check: 
     target = folder / (root.name if root is not None and root.name else "code")
     folder.mkdir(parents=True)
     try:
-        given_back = restore(code, Blobs(recorded.home), target)
+        given_back = restore(code, recorded.blobs, target)
     except (CannotRestore, OSError) as problem:
         raise Refused(f"the code cannot be restored: {problem}") from problem
     check.same = True

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from autotrack.errors import UsageError
 from autotrack.forward.catching_up import take_in
-from autotrack.provenance.blobs import Blobs
 from autotrack.reproduce import environments
 from autotrack.reproduce.command import launch
 from autotrack.reproduce.curves import Tolerance, compare, is_clock, learned
@@ -131,7 +130,7 @@ def _notebook(recorded: Recorded, base: Path) -> Path | None:
     if not isinstance(kept, Mapping):
         return None
     try:
-        with Blobs(recorded.home).open(kept["digest"]) as opened:
+        with recorded.blobs.open(kept["digest"]) as opened:
             (base / "notebook.ipynb").write_bytes(opened.read())
     except OSError:
         return None
@@ -165,7 +164,7 @@ def _pins(recorded: Recorded, run: Mapping[str, Any] | None = None) -> dict[str,
     if not isinstance(lock, Mapping):
         return None
     try:
-        with Blobs(recorded.home).open(lock["digest"]) as opened:
+        with recorded.blobs.open(lock["digest"]) as opened:
             return environments.pins(opened.read())
     except OSError:
         return None
@@ -185,7 +184,7 @@ def _stopped(store: Store, recorded: Recorded, remade: Remade, verdict: Verdict)
     """The rerun stopped before training, since its data differ."""
     told = remade.mismatch
     assert told is not None
-    what = difference(told["role"], told["name"], told["was"], told["now"], Blobs(recorded.home))
+    what = difference(told["role"], told["name"], told["was"], told["now"], recorded.blobs)
     verdict.run = told["run"]
     verdict.word, verdict.why = "diverged", f"the data differ, so nothing was trained ({what})"
     verdict.data = Check(False, [what])
@@ -213,7 +212,7 @@ def _compare(store: Store, recorded: Recorded, ids: list[str], verdict: Verdict)
     was = recorded.run
     news = store.records(ids)
     now = news[0]
-    verdict.data = by_fingerprints(was, now, Blobs(recorded.home))
+    verdict.data = by_fingerprints(was, now, recorded.blobs)
     keys = [key for key in was["metrics"] if not is_clock(key)]
     verdict.not_compared = [key for key in was["metrics"] if is_clock(key)]
     if len(ids) > 1:

@@ -18,6 +18,8 @@ import numpy as np
 from autotrack.provenance import weights
 from autotrack.provenance.lending import Lender
 from autotrack.reproduce.curves import Tolerance, equal
+from autotrack.session import session
+from autotrack.store.remote_blobs import lender
 
 _PLAIN: Final = (str, bytes, bytearray, int, complex, bool, type(None), type, range, slice)
 _NAMED: Final = (FunctionType, BuiltinFunctionType, np.ufunc)
@@ -87,8 +89,8 @@ def _by_content(
 ) -> Weighed:
     name, step = was["name"], was["step"]
     try:
-        with Lender(home) as lender:
-            a, b = _read(lender, was), _read(lender, now)
+        with lender(home, session.settings) as lent:
+            a, b = _read(lent, was), _read(lent, now)
             same, within, opaque, largest, where = True, True, False, 0.0, None
             for place, gap, near in _gaps(a, b, tolerance, more):
                 if near is None:
@@ -105,8 +107,8 @@ def _by_content(
         return Weighed(name, step, problem=f"the weights cannot be compared: {type(problem).__name__}: {problem}")
 
 
-def _read(lender: Lender, model: Mapping[str, Any]) -> Any:
-    path = lender.lend(model["digest"], f"model.{model['format']}")
+def _read(lent: Lender, model: Mapping[str, Any]) -> Any:
+    path = lent.lend(model["digest"], f"model.{model['format']}")
     return weights.load(path, model["format"], model.get("signature"))
 
 

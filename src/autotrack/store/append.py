@@ -1,8 +1,9 @@
 """Points join their series: the part of an ingest that writes chunks.
 
-New points per (run, key) enter, inside the ingest's transaction; rows of `series` and `chunks` are written. Points that
-trickle in are gathered in one open chunk; chunks that are not full are merged once they hold enough for a full one, so
-that each point is written a few times at most and a long series is few chunks however it came.
+New points per (run, key) enter, inside the ingest's transaction; rows of `series`, `chunks` and `overviews` are
+written. Points that trickle in are gathered in one open chunk; chunks that are not full are merged once they hold
+enough for a full one, so that each point is written a few times at most and a long series is few chunks however it
+came.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from autotrack.store import schema
-from autotrack.store.schema import chunks, series, slices
+from autotrack.store.overview import encode as encode_overview
+from autotrack.store.schema import chunks, overviews, series, slices
 from autotrack.store.series import FULL, OPEN, Points, decode, encode, joined, step_from_text, step_text, summary
 
 Place = tuple[str, str]
@@ -64,6 +66,15 @@ def append_points(connection: Connection, points: Mapping[Place, Points]) -> Non
     )
     for some in slices(rows, 2000):
         schema.add(connection, chunks, some)
+    full_chunks = {(row["run_id"], row["key"]): row["full_chunks"] for row in (*made, *changed)}
+    views = (
+        {"series_id": ids[place], "number": number, "data": encode_overview(part)}
+        for place, (first, parts) in pieces.items()
+        for number, part in enumerate(parts, first)
+        if number < full_chunks[place]
+    )
+    for some in slices(views, 2000):
+        schema.add(connection, overviews, some)
 
 
 def _known(connection: Connection, points: Mapping[Place, Points]) -> dict[Place, Row]:

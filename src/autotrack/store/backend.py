@@ -1,12 +1,14 @@
 """The local store as a backend: what the forwarder feeds like any other.
 
-Batches of records enter; they are in the database when `deliver` returns. Its limits are none, its cursor is its own.
+Batches of records enter; they are in the database when `deliver` returns, and what they name is in the team's object
+store, if there is one: rows are committed after the files, never before. Its limits are none, its cursor is its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, InternalError, OperationalError
@@ -17,15 +19,19 @@ from autotrack.events import Record
 from autotrack.store.engine import open_engine
 from autotrack.store.ingest import cursor, ingest
 
+if TYPE_CHECKING:
+    from autotrack.store.remote_blobs import Sender
+
 
 class LocalBackend:
     """The embedded store of a home."""
 
     name = "local"
-    limits = Limits()
+    limits = Limits(registry=True)
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._sender: Sender | None = None
 
     def open(self, context: BackendContext) -> None:
         """Open the database, making it where there is none.
@@ -34,6 +40,10 @@ class LocalBackend:
         """
         with _answering():
             self._engine = open_engine(context.home, context.settings)
+        if context.settings.blobs_url is not None:
+            from autotrack.store.remote_blobs import Sender
+
+            self._sender = Sender(context.home, context.settings.blobs_url, context.note)
 
     def resume(self, writer: str) -> int | None:
         """The position up to which the database holds the writer's journal.
@@ -46,7 +56,10 @@ class LocalBackend:
     def deliver(self, batch: Sequence[Record]) -> int:
         """Commit the batch, passing over what is already held; return the sequence of the last record."""
         with _answering():
-            ingest(self._opened(), batch)
+            ahead, rest = self._without_files(batch)
+            ingest(self._opened(), ahead)
+            if rest and self._sender is not None:
+                ingest(self._opened(), self._sender.sent(rest))
         return max(batch, key=lambda record: record.position).sequence if batch else 0
 
     def close(self) -> None:
@@ -54,6 +67,15 @@ class LocalBackend:
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
+
+    def _without_files(self, batch: Sequence[Record]) -> tuple[Sequence[Record], Sequence[Record]]:
+        """What need not wait for files to be sent, and the rest."""
+        if self._sender is not None:
+            ordered = sorted(batch, key=lambda record: record.position)
+            for index, record in enumerate(ordered):
+                if self._sender.has_work(record):
+                    return ordered[:index], ordered[index:]
+        return batch, ()
 
     def _opened(self) -> Engine:
         if self._engine is None:

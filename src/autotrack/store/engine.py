@@ -27,6 +27,8 @@ BUSY_SECONDS: Final = 30.0
 """How long a statement waits for another process that writes."""
 
 _BEGIN = "autotrack_begin"
+_NOT_ALLOWED = "42501"
+"""PostgreSQL's state for a privilege that a user lacks."""
 
 
 def open_engine(home: Path, settings: Settings) -> Engine:
@@ -40,10 +42,11 @@ def open_engine(home: Path, settings: Settings) -> Engine:
         engine = _sqlite(url)
     else:
         try:
-            engine = create_engine(url, pool_pre_ping=True)
+            engine = create_engine(url, pool_pre_ping=True, connect_args=_patience(url))
         except (ImportError, NoSuchModuleError) as problem:
             raise UsageError(
-                f"AUTOTRACK_STORE_URL needs a driver that is not installed ({problem}): pip install psycopg[binary]"
+                f"AUTOTRACK_STORE_URL needs a driver that is not installed ({problem}): "
+                "pip install 'autotrack-ml[postgresql]'"
             ) from None
     try:
         with engine.connect() as connection:
@@ -59,6 +62,12 @@ def open_engine(home: Path, settings: Settings) -> Engine:
         raise
     except DatabaseError as problem:
         engine.dispose()
+        if getattr(problem.orig, "sqlstate", None) == _NOT_ALLOWED:
+            said = str(problem.orig).partition("\n")[0]
+            raise StoreError(
+                f"{shown(engine)}: its user may not make or read the tables ({said}): grant it CREATE on the schema, or "
+                "let somebody who may open the store once"
+            ) from problem
         raise StoreError(
             f"{shown(engine)} is not a store of autotrack ({problem.orig}): move it away, then "
             "`autotrack sync` fills a new one from the journals"
@@ -94,6 +103,13 @@ def _url(home: Path, settings: Settings) -> URL:
     if url.get_backend_name() not in ("sqlite", "postgresql"):
         raise UsageError(f"AUTOTRACK_STORE_URL names {url.get_backend_name()}; the store runs on sqlite or postgresql")
     return url
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    """How long PostgreSQL's client waits for a server or a network that gives no answer, unless the URL says it."""
+    seconds = {"connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+    wanted = {**seconds, "tcp_user_timeout": 30_000, "application_name": "autotrack"}
+    return {name: value for name, value in wanted.items() if name not in url.query}
 
 
 def _sqlite(url: URL) -> Engine:

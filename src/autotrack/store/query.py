@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from autotrack.store.asking.finding import Found
     from autotrack.store.links import Neighbourhood
     from autotrack.store.series import Points
 
@@ -70,8 +71,30 @@ class Store:
             statement = statement.where(runs.c.project == project)
         if status is not None:
             statement = statement.where(runs.c.status == status)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [header(row) for row in connection.execute(statement)]
+
+    def find(
+        self,
+        where: str = "",
+        *,
+        sort: str | Sequence[str] = ("-started_at",),
+        columns: str | Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Found:
+        """The runs that fit a query (`docs/query.md`), sorted, with `values` of the columns. Raises `QueryError`."""
+        from autotrack.store.asking.finding import find
+
+        with self.reading() as connection:
+            return find(connection, where, sort, columns, limit, offset)
+
+    def columns(self, where: str = "") -> dict[str, dict[str, int]]:
+        """What can be shown of the runs that fit: `{params, metrics, tags}`, of each key the number of such runs."""
+        from autotrack.store.asking.finding import keys
+
+        with self.reading() as connection:
+            return keys(connection, where)
 
     def run(self, ref: str) -> Record:
         """The whole record of the run with this id, unique beginning of an id, or name. Raises `RunNotFound`."""
@@ -79,25 +102,25 @@ class Store:
 
     def records(self, refs: Sequence[str]) -> list[Record]:
         """The whole records of several runs, in the order of `refs`, read in one go."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             ids = [_resolved(connection, ref) for ref in refs]
             found = records(connection, list(dict.fromkeys(ids)))
         return [found[run] for run in ids]
 
     def resolve(self, ref: str) -> str:
         """The id of the run with this id, unique beginning of an id, or name. Raises `RunNotFound`."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _resolved(connection, ref)
 
     def keys(self, ref: str) -> list[str]:
         """The keys of the run's series, in alphabetical order."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             wanted = schema.series.c.run_id == _resolved(connection, ref)
             return sorted(connection.execute(select(schema.series.c.key).where(wanted)).scalars())
 
     def console(self, ref: str) -> list[Record]:
         """What the run's process wrote, in its order: `{stream, text, time}`. Raises `RunNotFound`."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             table = schema.console
             wanted = select(table).where(table.c.run_id == _resolved(connection, ref)).order_by(table.c.id)
             return [
@@ -108,14 +131,14 @@ class Store:
         """What is one step away from these runs, by id: what they used, made and are parts of, and who shares it."""
         from autotrack.store.links import neighbourhood
 
-        with self._reading() as connection:
+        with self.reading() as connection:
             return neighbourhood(connection, ids, most)
 
     def points(self, ref: str, key: str) -> Points:
         """The points of one series with exact steps, by step, then by arrival. Raises `RunNotFound`, `StoreError`."""
         from autotrack.store.series import decode_all
 
-        with self._reading() as connection:
+        with self.reading() as connection:
             run = _resolved(connection, ref)
             series = schema.series
             number = connection.execute(
@@ -172,7 +195,8 @@ class Store:
         return {"runs": headers, **groups, "different": different}
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with. What goes wrong there is a `StoreError`."""
         try:
             with self.engine.connect() as connection:
                 yield connection

@@ -254,6 +254,18 @@ overviews = Table(
 )
 """Of each full chunk, its points in few: what a chart of a long series is drawn from."""
 
+tokens_of_readers = Table(
+    "tokens",
+    tables,
+    Column("name", String, primary_key=True),
+    Column("hash", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+)
+"""Who may look at the dashboard; of a token there is only a salted hash. `autotrack.dashboard.tokens` writes it."""
+
 cursors = Table(
     "cursors",
     tables,
@@ -263,16 +275,20 @@ cursors = Table(
 
 
 def create(connection: Connection) -> None:
-    """Make the tables if they are not there yet; any number of processes may do so at once.
+    """Make the tables, or bring those of an older version up to date; any number of processes may do so at once.
 
     The connection must hold a transaction that locks SQLite for writing. Raises `StoreError` for a newer store.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
     version = stored_version(connection)
-    if version is None or version < SCHEMA:
-        tables.create_all(connection)  # of an older store, what has come since: no table has changed yet
+    if version is None:
+        tables.create_all(connection)
         upsert(connection, meta, [{"key": "schema", "value": str(SCHEMA)}])
+    elif version < SCHEMA:
+        from autotrack.store.migrations import upgrade
+
+        upgrade(connection, version)
 
 
 def stored_version(connection: Connection) -> int | None:

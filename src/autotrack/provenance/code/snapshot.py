@@ -186,7 +186,7 @@ def _kept(blobs: Blobs, commit: str) -> Blob | None:
     """The bundle that a run before has kept of this very snapshot."""
     try:
         digest, size = (blobs.folder.parent / "capsules" / commit).read_text().split()
-        return Blob(digest, int(size), known=True) if blobs.has(digest) and blobs.size(digest) == int(size) else None
+        return Blob(digest, int(size), known=True) if blobs.claim(digest) and blobs.size(digest) == int(size) else None
     except (OSError, ValueError):
         return None
 

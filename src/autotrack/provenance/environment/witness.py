@@ -129,7 +129,7 @@ def _lock(home: Path) -> dict[str, Any]:
     note = home / "capsules" / f"lock-{seen.hexdigest()[:32]}"
     try:
         known: dict[str, Any] = json.loads(note.read_bytes())
-        if blobs.has(known["lock"]["digest"]):
+        if blobs.claim(known["lock"]["digest"]):
             return known
     except (OSError, ValueError, LookupError, TypeError):
         pass

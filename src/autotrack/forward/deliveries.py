@@ -1,4 +1,4 @@
-"""How far each backend is with the events of one run: what `autotrack show` says under delivery."""
+"""How far each backend is with the events of one run: what `autotrack show` and the dashboard say under delivery."""
 
 from __future__ import annotations
 
