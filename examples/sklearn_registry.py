@@ -4,16 +4,16 @@ Run it, then look: autotrack models show wine
 """
 
 from sklearn.datasets import load_wine
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
+from sklearn.tree import DecisionTreeClassifier
 
 import autotrack
 from autotrack.registry.changing import rollback  # as `autotrack models rollback`
 
 X, X_test, y, y_test = train_test_split(*load_wine(return_X_y=True), random_state=0)
 
-for name, model in (("linear", LogisticRegression(max_iter=5000)), ("forest", RandomForestClassifier(random_state=0))):
+for name, model in (("linear", LogisticRegression(max_iter=5000)), ("tree", DecisionTreeClassifier(random_state=0))):
     with autotrack.start_run(name) as run:
         run.log_metrics({"accuracy": model.fit(X, y).score(X_test, y_test)})
         run.log_model(model)

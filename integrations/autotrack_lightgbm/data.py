@@ -27,6 +27,7 @@ from autotrack.plugin import (
     settings,
     tell,
 )
+from autotrack_lightgbm import sequences
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -45,6 +46,7 @@ def register() -> None:
     """Let `run.log_dataset` know a Dataset."""
     describe_with("lightgbm.basic.Dataset", describe_dataset)
     register_reader("lightgbm.basic.Dataset", read_dataset)
+    sequences.register()
 
 
 def watch_dataset(call: Call) -> Generator[None, Outcome, None]:
@@ -130,15 +132,10 @@ def _pairs(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def _readable(data: Any) -> Any:
-    """What a Dataset is made from, as the core can describe it: a file, batches or another Dataset it cannot."""
+    """What a Dataset is made from, as the core can describe it: a file or another Dataset it cannot."""
     if isinstance(data, str | os.PathLike):
         return Told({"kind": "file", "path": mask_urls(os.fspath(data))}, Path(data))
     if data is None:
         return Told({"kind": "subset"})
-    batches = data if isinstance(data, list) and data and hasattr(data[0], "batch_size") else [data]
-    if hasattr(batches[0], "batch_size") and hasattr(
-        batches[0], "__getitem__"
-    ):  # a lightgbm.Sequence: it may read files
-        kind = type(batches[0])
-        return Told({"kind": f"{kind.__module__}.{kind.__qualname__}", "n_rows": sum(map(len, batches))})
-    return data
+    batches = sequences.batches_of(data)
+    return data if batches is None else batches

@@ -9,7 +9,8 @@ import pytest
 from autotrack.registry import changing, reading, writing
 from autotrack.testing import recording
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "core")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
+sys.path.insert(0, str(Path(__file__).parent))
 from postgresql_server import new_database, running_server
 from registered_models import MOVE, REGISTER, answers, keep_models, started
 

@@ -1,6 +1,7 @@
 """Equal data have one fingerprint, whichever library trains on them, in whatever container; no source is kept alive."""
 
 import gc
+import time
 import weakref
 
 import pytest
@@ -175,3 +176,57 @@ def test_nothing_is_looked_at_where_datasets_are_off(tmp_path) -> None:
     with recording(tmp_path, "sklearn", "xgboost", "lightgbm", "catboost", datasets=False) as recorded:
         train_all(X, Y, WEIGHT)
     assert len(recorded.runs()) == 8 and not any(run.datasets for run in recorded.runs())
+
+
+class Rows(lightgbm.Sequence):
+    """Rows that are read a few at a time, as from a file; it counts them."""
+
+    def __init__(self, rows, batch_size=7) -> None:
+        self.rows, self.batch_size, self.longest = rows, batch_size, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            self.longest = max(self.longest, index.stop - index.start)
+        return self.rows[index]
+
+
+def test_sequences_of_lightgbm_are_read_in_their_own_batches(recorded) -> None:
+    several = [Rows(X[:50]), Rows(X[50:], batch_size=11)]
+    lightgbm.train(PARAMS, lightgbm.Dataset(X, Y), 2)
+    lightgbm.train(PARAMS, lightgbm.Dataset(several, Y), 2)
+    lightgbm.train(PARAMS, lightgbm.Dataset(Rows(X), Y), 2)
+    changed = X.copy()
+    changed[77, 2] += 1
+    lightgbm.train(PARAMS, lightgbm.Dataset([Rows(changed[:50]), Rows(changed[50:])], Y), 2)
+    whole, joined, alone, other = records(recorded)
+    assert whole["value"] == joined["value"] == alone["value"] != other["value"]
+    assert [one.longest for one in several] == [7, 11], "LightGBM asks for no more at once either"
+    part = joined["parts"]["X"]
+    assert part["kind"].endswith(".Rows") and (part["n_rows"], part["coverage"]) == (120, 1.0)
+
+
+class Slow(Rows):
+    def __getitem__(self, index):
+        time.sleep(0.002 * (index.stop - index.start if isinstance(index, slice) else 0))
+        return super().__getitem__(index)
+
+
+class Broken(Rows):
+    def __getitem__(self, index):
+        raise RuntimeError("its file is gone")
+
+
+def test_a_sequence_that_is_slow_or_raises_costs_no_training(tmp_path) -> None:
+    with recording(tmp_path / "home", "lightgbm", dataset_seconds=0.1) as found:
+        begun = time.monotonic()
+        data = lightgbm.Dataset(Slow(X, batch_size=10), Y)
+        assert time.monotonic() - begun < 0.24, "not all of it was read"
+        lightgbm.train(PARAMS, data, 2)
+        with pytest.raises(RuntimeError, match="its file is gone"):
+            lightgbm.Dataset(Broken(X), Y).construct()
+    (record,) = records(found)
+    assert "value" not in record["parts"]["X"] and "AUTOTRACK_DATASET_SECONDS" in record["parts"]["X"]["not_read"]
+    assert record["parts"]["y"]["value"].startswith("x1:")

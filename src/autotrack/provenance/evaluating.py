@@ -1,7 +1,7 @@
 """Making an evaluation of what a user passes, and keeping it with a run.
 
-Lists, arrays, series and tensors of targets and predictions enter; an `Evaluation` leaves, or what is wrong with them in
-words. Nothing of the user's is changed or kept.
+Lists, arrays, series and tensors of targets and predictions enter; an `Evaluation` leaves, or in words what is wrong
+with them. Nothing of the user's is changed or kept.
 """
 
 from __future__ import annotations
