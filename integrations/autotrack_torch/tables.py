@@ -1,21 +1,29 @@
-"""What a dataset of torch holds in memory, as arrays that can be fingerprinted: never by asking it for an element.
+"""What a dataset of torch holds, in memory or as files that it names: never found by asking it for an element.
 
-A dataset enters; its tensors leave under the names of their places, or the table that the library `datasets` has. Rows
-of a `Subset` are gathered when they are read. What holds nothing that can be read gives None.
+A dataset enters; its tensors leave under the names of their places, or the table that the library `datasets` has, or
+the files of a folder of classes, which are known by their content and never opened as images. Rows of a `Subset` are
+gathered when they are read. What holds nothing that can be read gives None.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from autotrack.plugin import is_readable as is_readable_by_core
-from autotrack.plugin import register_reader, stretches
+from autotrack.plugin import register_reader, settings, stretches
 
 TORCH = "torch.utils.data.dataset."
 ARRAYS = (("data", "targets"), ("data", "labels"))
 """Attributes in which datasets of torchvision, and those made after them, keep what they hold."""
+
+MOST_FILES = 200_000
+TRIED = 100
+"""Files that the system is asked about to learn how long asking about all would take."""
 
 
 class Rows:
@@ -93,6 +101,8 @@ def register() -> None:
 def _table(rows: Rows | Joined) -> Any:
     if isinstance(rows, Rows) and hasattr(rows.whole, "column_names"):  # of the library `datasets`
         return rows.whole.select(rows.indices)
+    if _are_files(rows):  # named below the folder that all of them are in: only together
+        return pick(rows, slice(0, len(rows)))
     return stretches(len(rows), lambda start, stop: pick(rows, slice(start, stop)))
 
 
@@ -115,7 +125,7 @@ def contents(dataset: Any) -> Any:
         held = {key: getattr(dataset, key, None) for key in names}
         if all(_holds(it, dataset) for it in held.values()):
             return held
-    return None
+    return _readable_files(dataset)
 
 
 def is_readable(dataset: Any) -> bool:
@@ -179,6 +189,40 @@ def _row_kind(one: Any) -> Any:
     if isinstance(one, list):
         return list
     return (type(one), str(one.dtype), tuple(one.shape[1:])) if hasattr(one, "dtype") and len(one.shape) else None
+
+
+def files_of(dataset: Any) -> dict[str, Any] | None:
+    """The files of a folder of classes, such as torchvision's `ImageFolder`, with their classes; None of another."""
+    samples, root = getattr(dataset, "samples", None), getattr(dataset, "root", None)
+    if not isinstance(root, str | os.PathLike) or not isinstance(samples, list) or not _holds(samples, dataset):
+        return None
+    if len(samples) > MOST_FILES or not all(isinstance(one, tuple) and len(one) == 2 for one in samples):
+        return None
+    if not all(isinstance(path, str | os.PathLike) for path, _ in samples):
+        return None
+    return {"files": [Path(path) for path, _ in samples], "targets": [target for _, target in samples]}
+
+
+def _readable_files(dataset: Any) -> dict[str, Any] | None:
+    """Those that are there, where the system answers fast enough to ask about each."""
+    found = files_of(dataset)
+    if found is None:
+        return None
+    files, begun = found["files"], time.monotonic()
+    try:
+        for file in files[:TRIED]:
+            file.stat()
+    except OSError:
+        return None
+    if (time.monotonic() - begun) / min(TRIED, len(files)) * len(files) > settings().dataset_seconds:
+        return None
+    return found if is_readable_by_core(files) else None
+
+
+def _are_files(rows: Any) -> bool:
+    while isinstance(rows, Rows | Joined):
+        rows = rows.whole if isinstance(rows, Rows) else rows.several[0]
+    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], Path)
 
 
 def _holds(value: Any, dataset: Any) -> bool:

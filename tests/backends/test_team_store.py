@@ -5,6 +5,7 @@ done by a way to them that is cut and mended.
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -46,7 +47,9 @@ from autotrack.store.query import Store
 from autotrack.store.remote_blobs import lender, readable, send_all
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 from postgresql_server import new_database, running_server
+from proxy import Proxy
 from s3_server import S3, running_s3
 from tcp_proxy import Way
 
@@ -348,6 +351,30 @@ def test_a_server_that_never_answers_is_waited_for_within_bounds(team: Team, mon
             team.ada.deliver(started(), model(blob.digest, 7))
 
 
+def test_a_slow_server_and_one_that_fails_now_and_then_get_everything(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = itertools.cycle(["slow", "", "503", "", "slow", "", "lost", ""])
+    proxy = Proxy(f"http://127.0.0.1:{team.s3.port}")
+    proxy.fault = lambda request: next(answers)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    digest, size = in_parts(team.ada.home, os.urandom(6 << 20))
+    blob = Blobs(team.ada.home).put_bytes(b"small")
+    events = [started(), model(digest, size), model(blob.digest, 5)]
+    deadline = time.monotonic() + 60
+    while True:  # as the forwarder does
+        try:
+            team.ada.deliver(*events)
+            break
+        except BackendUnavailable:
+            assert time.monotonic() < deadline
+            objects._silent.clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{team.s3.port}")
+    assert [one["digest"] for one in team.bob.run("r")["models"]] == [digest, blob.digest]
+    assert team.bob.blobs().verify(digest) and team.bob.blobs().verify(blob.digest)
+    proxy.close()
+
+
 @pytest.mark.parametrize("other", [b"Weights", b"less", b""])
 def test_bytes_that_were_changed_in_the_bucket_are_refused(team: Team, other: bytes) -> None:
     blob = Blobs(team.ada.home).put_bytes(b"weights")
@@ -598,3 +625,24 @@ def wait_until(true: Callable[[], bool], seconds: float) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.3)
+
+
+# Credentials that AWS's own tools keep
+
+
+def test_a_profile_of_aws_is_used_and_one_that_is_not_there_is_told(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.delenv(name)
+    (tmp_path / "credentials").write_text("[work]\naws_access_key_id = key\naws_secret_access_key = planted-secret\n")
+    (tmp_path / "config").write_text("[profile work]\nregion = us-east-1\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    blob = Blobs(team.ada.home).put_bytes(b"weights")
+    team.ada.deliver(started(), model(blob.digest, 7))
+    assert team.bob.blobs().verify(blob.digest)
+    monkeypatch.setenv("AWS_PROFILE", "home")
+    with pytest.raises(BackendUnavailable, match=r"no credentials .*home.*AWS_PROFILE"):
+        team.ada.deliver(started("s"), model(blob.digest, 7, "s"), writer="v")

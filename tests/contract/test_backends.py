@@ -25,18 +25,23 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
+import secrets_planted as secrets
 from cases import CASES, record_all
 from delivering import end_of, environment_of, forwarder
 from places import NAMES, Place, Places, place, places
 from proxy import RETRY_AFTER
-from recorded import assert_full, assert_small, full, points, recording_into, small, writers
+from recorded import assert_full, assert_small, full, points, recording_into, writers
 from subject import EVERYTHING, ReadRun
 
 import autotrack
 from autotrack.forward.archive import archive
+from autotrack.forward.catching_up import take_in
 from autotrack.forward.progress import Progress
+from autotrack.provenance.blobs import Blobs
+from autotrack.provenance.code.restore import restore
 from autotrack.session import session
 from autotrack.settings import load
+from autotrack.store.query import Store
 
 __all__ = ["place", "places"]
 
@@ -85,20 +90,36 @@ def test_no_event_is_refused(place: Place, cases: tuple[Path, dict[str, str]]) -
     assert place.dead(place.folder / "homes" / "cases") == 0
 
 
-def test_no_secret_reaches_it(place: Place) -> None:
-    """Searched byte by byte in all that lies on disk, here and there."""
-    secret = "hunter2-correct-horse"
-    home = place.home("secrets")
-    with recording_into(home), autotrack.start_run("secrets") as run:
-        small(run)
-        run.log_params({"api_key": secret, "database": f"postgresql://user:{secret}@host/db"})
-        run.log_params({"header": f"Authorization: Bearer {secret}", "nested": {"password": secret}})
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with a run of a project that is full of secrets, and its id."""
+    return secrets.record(tmp_path_factory.mktemp("planted"))
+
+
+def test_no_secret_reaches_it(place: Place, planted: tuple[Path, str]) -> None:
+    """Searched byte by byte in all that lies on disk, here and there, also in what is compressed."""
+    recorded, run = planted
+    home = place.folder / "homes" / "secrets"
+    shutil.copytree(recorded, home)
     assert place.courier.sync(home) is None
-    read = place.read(home)[run.id]
+    read = place.read(home)[run]
     assert_small(read, "secrets")
-    assert secret not in repr(read)
-    holding = [path for path in place.folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
-    assert holding == []
+    assert secrets.found_in(repr(read).encode()) == []
+    assert secrets.held_below(place.folder) == []
+
+
+def test_the_code_that_is_kept_beside_secrets_holds_none_of_them(planted: tuple[Path, str], tmp_path: Path) -> None:
+    recorded, run = planted
+    home = tmp_path / "home"
+    shutil.copytree(recorded, home)
+    take_in(home, load({}, home=home))
+    with Store.open(home, load({}, home=home)) as store:
+        code = store.run(run)["code"]
+    restore(code, Blobs(home), tmp_path / "code")
+    assert (tmp_path / "code" / "train.py").is_file()
+    assert secrets.held_below(tmp_path / "code") == []
+    assert {one["path"] for one in code["left_out"]} >= {".env", "server.key"}
+    assert secrets.held_below(recorded.parent / "project") != [], "the search finds what is there"
 
 
 def recorded_full(place: Place, name: str) -> tuple[Path, str]:

@@ -151,6 +151,31 @@ def test_the_training_data_itself_is_no_test(home: Path) -> None:
     assert not told["passed"] and "the same data" in told["why"]
 
 
+def test_an_evaluation_in_a_later_run_is_looked_up_among_the_rows_that_were_trained_on(home: Path) -> None:
+    train(6, evaluate=False)
+    assert asked("clf/1", "no-leakage")["verdict"] == "not-applicable"
+    rows = X_test[:100].copy()
+    for leaking, verdict in ((0, "pass"), (3, "refuse")):
+        rows[:leaking] = X_train[:leaking]
+        with autotrack.start_run("judged later") as run:
+            model = autotrack.load_model("clf/1")
+            run.log_evaluation(y_test[:100], model.predict(rows), data=rows)
+        told = asked("clf/1", "no-leakage")
+        assert told["verdict"] == verdict, told
+    assert "3 of the 100 rows of the evaluation 'test' are in train/" in told["why"]
+
+
+def test_rows_that_only_a_fingerprint_tells_of_are_not_known_to_be_new(home: Path) -> None:
+    with autotrack.start_run("secretive") as run:
+        from sklearn.tree import DecisionTreeClassifier
+
+        model = DecisionTreeClassifier(max_depth=2).fit(X_train, y_train)
+        run.log_evaluation(y_test, model.predict(X_test), data=autotrack.fingerprint(X_test))
+        run.log_model(model, register="clf")
+    told = asked("clf/1", "no-leakage")
+    assert not told["passed"] and "its rows were not recorded" in told["why"]
+
+
 def framed(columns: list[str], **casts: str) -> None:
     """Train on a frame with these columns."""
     frame = pd.DataFrame(X_train[:, : len(columns)], columns=columns).astype(casts)
@@ -314,6 +339,7 @@ def test_a_gate_that_raises_or_is_not_installed_or_answers_nonsense_has_refused(
 
 def test_a_gate_of_somebody_elses_is_found_by_its_entry_point(home: Path, tmp_path: Path) -> None:
     train(3)
+    writing.opened().close()  # what converts the model has been imported here already
     session.close()
     site = tmp_path / "site"
     (site / "acme_gates-1.0.dist-info").mkdir(parents=True)

@@ -20,7 +20,11 @@ from autotrack.store.query import Store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Store(open_engine(tmp_path_factory.mktemp("home"), Settings())) as opened:
-        events = [RunStarted("r", 1, "first", "p"), ParamsLogged("r", 1, {"lr": 0.1}), TagsSet("r", 1, {"team": "risk"})]
+        events = [
+            RunStarted("r", 1, "first", "p"),
+            ParamsLogged("r", 1, {"lr": 0.1}),
+            TagsSet("r", 1, {"team": "risk"}),
+        ]
         ingest.ingest(opened.engine, [Record("w", n, n + 1, event) for n, event in enumerate(events)])
         yield opened
 
@@ -97,8 +101,8 @@ def test_the_pointer_of_a_long_query_shows_the_part_around_the_word() -> None:
         ("name = " + "x" * 10_000, "at most 10,000 characters"),
         ("(" * 40 + "name = x" + ")" * 40, "at most 30 parentheses deep"),
         ("not " * 40 + "name = x", "at most 30 parentheses deep"),
-        (" or ".join(["name = x"] * 101), "at most 100 conditions"),
-        (f"params.a in ({', '.join(['1'] * 501)})", "at most 500 values"),
+        (" or ".join(["name = x"] * 51), "at most 50 conditions"),
+        (f"params.a in ({', '.join(['1'] * 201)})", "at most 200 values"),
         ("name ~ " + "x" * 201, "at most 200 characters"),
         ("(" * 9_000, "at most 30 parentheses deep"),
     ],
@@ -109,22 +113,26 @@ def test_a_huge_query_is_refused(store: Store, text: str, told: str) -> None:
 
 
 def test_the_largest_query_that_is_allowed_is_answered(store: Store) -> None:
-    assert store.find(" or ".join(["params.lr = 0.1"] * 100)).total == 1
+    assert store.find(" or ".join(["params.lr = 0.1"] * 50)).total == 1
     assert store.find("not " * 30 + "params.lr = 0.1").total == 1
     assert store.find("(" * 30 + "name = first" + ")" * 30).total == 1
-    numbers = ", ".join(str(number) for number in range(499))
+    numbers = ", ".join(str(number) for number in range(199))
     assert store.find(f"params.lr in ({numbers}, 0.1)").total == 1
     letters = "".join(chr(place) for place in range(0x430, 0x430 + 32)) + "äöüß" * 42
     assert store.find(f"name ~ {letters} or params.lr ~ {letters} or code.commit ~ {letters}").total == 0
     nested = "params.lr = 0.1"
     for place in range(29):
-        field = ("params.x", "name", "environment.a.b", "datasets.train.n_rows", "tags.x", "metrics.loss.min")[place % 6]
+        field = ("params.x", "name", "environment.a.b", "datasets.train.n_rows", "tags.x", "metrics.loss.min")[
+            place % 6
+        ]
         value = "3" if place % 6 in (0, 3, 5) else "text"
         nested = f"({nested} {('and not', 'or')[place % 2]} {field} = {value})"
     assert store.find(nested).total == 1
 
 
-@pytest.mark.parametrize("sort", ["nome", "-", "name,", "name name", ",", "-params", "name desc", '"name"', ", ".join(["name"] * 101)])
+@pytest.mark.parametrize(
+    "sort", ["nome", "-", "name,", "name name", ",", "-params", "name desc", '"name"', ", ".join(["name"] * 101)]
+)
 def test_fields_to_sort_by_are_checked_too(store: Store, sort: str) -> None:
     if sort == "name,":  # a last comma does no harm
         assert store.find(sort=sort).total == 1
@@ -172,16 +180,56 @@ def test_hostile_text_is_text(store: Store, hostile: str) -> None:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.one_of(st.text(max_size=40), st.lists(st.sampled_from(["name", "params.a", "=", "~", "(", ")", "and", "not", "in", "'", '"', ",", "7d", "ago", "started_at", "1", "is", "null", ".", "-", "!"]), max_size=9).map(" ".join)))
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.lists(
+            st.sampled_from(
+                [
+                    "name",
+                    "params.a",
+                    "=",
+                    "~",
+                    "(",
+                    ")",
+                    "and",
+                    "not",
+                    "in",
+                    "'",
+                    '"',
+                    ",",
+                    "7d",
+                    "ago",
+                    "started_at",
+                    "1",
+                    "is",
+                    "null",
+                    ".",
+                    "-",
+                    "!",
+                ]
+            ),
+            max_size=9,
+        ).map(" ".join),
+    )
+)
 @example("name = x; DROP TABLE runs")
 @example("1=1")
 def test_any_text_is_an_answer_or_an_error_that_points_into_it(store: Store, text: str) -> None:
-    for ask in (lambda: store.find(text), lambda: store.find(sort=text), lambda: store.find(columns=text), lambda: store.columns(text)):
+    for ask in (
+        lambda: store.find(text),
+        lambda: store.find(sort=text),
+        lambda: store.find(columns=text),
+        lambda: store.columns(text),
+    ):
         try:
             ask()
         except QueryError as problem:
-            assert 0 <= problem.position <= len(text) and problem.position + problem.length <= len(text) + 1
-            assert problem.pointer().count("\n") == 1
+            refused = problem
+        else:
+            continue
+        assert 0 <= refused.position <= len(text) and refused.position + refused.length <= len(text) + 1
+        assert refused.pointer().count("\n") == 1
 
 
 def _content(store: Store) -> list[str]:

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import func, select
 
 import autotrack
+from autotrack import settings
 from autotrack.errors import ModelNotFound, RegistryConflict, RegistryRefused, StoreError, UsageError
 from autotrack.events import RegistryLogged
+from autotrack.forward.catching_up import take_in
 from autotrack.journal.reader import Journal, archived, journals
 from autotrack.registry import changing, reading, writing
 from autotrack.session import session
@@ -146,13 +148,11 @@ def test_a_step_that_another_reader_takes_in_meanwhile_counts_once(home: Path) -
     registered(home, "first")
     stop = threading.Event()
     with recording(home):
-        settings = session.settings
+        in_force = session.settings
 
         def read_on() -> None:
-            from autotrack.forward.catching_up import take_in
-
             while not stop.is_set():
-                take_in(home, settings)
+                take_in(home, in_force)
 
         reader = threading.Thread(target=read_on)
         reader.start()
@@ -166,6 +166,39 @@ def test_a_step_that_another_reader_takes_in_meanwhile_counts_once(home: Path) -
             assert len(reading.model(store, "clf")["log"]) == 11
             with store.engine.connect() as connection:
                 assert connection.execute(select(func.count()).select_from(schema.registry)).scalar() == 11
+
+
+def test_who_it_was_is_the_setting_else_the_login_name_and_a_user_without_a_name_has_a_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert settings.load({"AUTOTRACK_USER": "Ann Other"}).resolved_user == "Ann Other"
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert settings.load({}).resolved_user == "bob"
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert settings.load({}).resolved_user == f"user {os.getuid()}"
+
+
+def test_a_rerun_of_a_script_registers_nothing_and_moves_no_alias(home: Path) -> None:
+    registered(home, "first")
+    keep_models(home, "again")
+    with recording(home, reproduce=str(home / "expected.json")):
+        told = autotrack.register_model("clf", "again", aliases=["production"])
+        assert (told["model"], told["version"]) == ("clf", None)
+        assert autotrack.register_model("clf", "first", aliases=["production"])["version"] == 1
+        with writing.opened() as store:
+            assert len(reading.model(store, "clf")["log"]) == 1
+
+
+def test_steps_wait_in_their_journals_for_a_backend_that_does_not_answer(home: Path) -> None:
+    registered(home, "first")
+    with recording(home, backends=["local", "nowhere"]):
+        changing.approve("clf/1")
+        with writing.opened() as store:
+            assert len(reading.model(store, "clf")["versions"][0]["approvals"]) == 1
+    waiting = [r.event for folder in journals(home) for r in Journal(folder).records()]
+    assert [event.action for event in waiting if isinstance(event, RegistryLogged)] == ["approve"]
 
 
 def test_a_clock_that_was_set_back_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,10 @@ def logs(draw: st.DrawFn, *, in_order: bool) -> list[Step]:
     size = draw(st.integers(0, 40))
     times = draw(st.lists(st.integers(0, 30), min_size=size, max_size=size))
     steps = []
+    if draw(st.booleans()):  # else few logs would get as far as a gate that says no
+        rules = draw(st.sampled_from([{"gates": {"better": {}}}, {"gates": {"better": {}}, "approvals": 1}]))
+        steps = [Step(f"r{digest}", 0, "clf", "register", digest) for digest in ("d1", "d2")]
+        steps.append(Step("p", 0, "clf", "protect", record={"alias": "production", "rules": rules}))
     for index, time in enumerate(sorted(times) if in_order else times):
         action = draw(actions)
         needs_alias = action in ("alias", "unalias", "protect", "unprotect", "refuse")

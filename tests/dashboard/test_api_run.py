@@ -10,8 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from recorded import BAIT, SCRIPT, recorded
+from recorded import BAIT, SCRIPT, everything, recorded
 from served import served
+
+from autotrack.dashboard.previews import preview as look_into
+from autotrack.dashboard.tensors import tensors
+from autotrack.provenance.blobs import Blobs
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +242,50 @@ def test_two_datasets_differ_as_the_command_says(client, ids) -> None:
     assert told(client, "/api/datadiff", a=f"{ids['main']}:train", b=f"{ids['main']}:train")["same"] is True
     for wrong in ("nope:train", ids["main"], f"{ids['main']}:nothing"):
         assert client.get("/api/datadiff", params={"a": wrong, "b": f"{ids['main']}:train"}).status_code in (400, 404)
+
+
+def headed(header: object) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("format", "content"),
+    [
+        ("safetensors", b""),
+        ("safetensors", b"\xff" * 64),
+        ("safetensors", headed([1, 2])),
+        ("safetensors", headed({"a": {"dtype": "F32", "shape": [2]}})),
+        ("safetensors", headed({"a": {"dtype": "F32", "shape": [2**70], "data_offsets": [0, 4]}})),
+        ("safetensors", headed({"a": {"dtype": "F32", "shape": "many", "data_offsets": [0, 4]}})),
+        ("skops", b"no archive"),
+        ("keras", b"PK\x03\x04"),
+        ("ubj", b"{"),
+    ],
+)
+def test_a_model_that_is_not_what_it_says_is_told_to_be(tmp_path: Path, format: str, content: bytes) -> None:
+    blobs = Blobs(tmp_path)
+    found = tensors(blobs, blobs.put_bytes(content).digest, format)
+    assert found["tensors"] == [] and found["why"] and found["parameters"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.jsonl", b'{"n": 123456789012345678901234567890}', "table"),
+        ("a.csv", b'"' + b"x" * 200_000 + b'",1\n2,3\n', "none"),
+        ("a.csv", b"", "table"),
+        ("a.parquet", b"PAR1 and no more", "none"),
+        ("a.json", b'[{"a": NaN, "b": [1]}]', "table"),
+        ("a.txt", b"\xff\xfe text", "text"),
+        ("empty.html", b"", "html"),
+    ],
+)
+def test_a_strange_file_is_previewed_or_not_and_harms_nothing(
+    tmp_path: Path, name: str, content: bytes, kind: str
+) -> None:
+    blobs = Blobs(tmp_path)
+    found = look_into(blobs, blobs.put_bytes(content).digest, name)
+    assert found["kind"] == kind
+    json.dumps(found, allow_nan=False)
+    assert "1.2345" not in everything(found)

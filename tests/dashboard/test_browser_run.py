@@ -270,25 +270,3 @@ def test_every_tab_is_accessible_and_fits(site: Site, dark: bool, size: dict[str
         site.go(page, "broken")
         found["broken"] = axe(page), too_wide(page)
     assert found == dict.fromkeys([*TABS, "broken"], ([], 0))
-
-
-def test_text_of_a_terminal_is_followed_and_stays_text(site: Site, page: Any) -> None:
-    site.go(page, "bare")
-    pieces = [
-        ["stdout", "10%\r50%"],
-        ["stderr", "oh\n"],
-        ["stdout", "\r\x1b[K100%\n\x1b[31mred\x1b[0m\n"],
-        ["stdout", "one\ntwo\n\x1b[2AONE\x1b[1B\rTWO\n\n"],
-        ["stdout", "abc\b\bX\n\x1b]0;title\x07end"],
-    ]
-    rows = page.evaluate(
-        """async (pieces) => {
-          const { Terminal } = await import("/static/run/terminal.js");
-          const terminal = new Terminal();
-          for (const [stream, text] of pieces) terminal.write(stream, text);
-          return terminal.rows.map((row) => row.stream[3] + row.text);
-        }""",
-        pieces,
-    )
-    assert rows[:3] == ["o100%", "eoh", "ored"]
-    assert "oONE" in rows and "oaXc" in rows and rows[-1] == "oend"

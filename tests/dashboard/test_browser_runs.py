@@ -96,31 +96,60 @@ def _view(page: Any) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def test_somebody_new_finds_the_best_run_what_differed_and_its_data(chromium: Any, sweep: str) -> None:
+def test_somebody_new_finds_the_best_run_of_the_demo_what_differed_and_its_data(chromium: Any, tmp_path: Path) -> None:
+    pytest.importorskip("xgboost", reason="the demo trains with scikit-learn and xgboost")
+    home = tmp_path / "home"
+    demo = [sys.executable, "-m", "autotrack", "demo"]
+    done = subprocess.run(demo, cwd=tmp_path, env=real.environment(home), capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    with real.serving(home) as address, real.opened(chromium) as page:
+        page.goto(address)
+        page.get_by_text("7 runs").first.wait_for()
+        page.get_by_role("button", name="score", exact=True).click()  # a column, as in any table: the best comes first
+        _loaded(page, "Pipeline")
+        page.get_by_role("checkbox", name="Select Pipeline").check()
+        page.get_by_role("checkbox", name="Select RandomForestClassifier").check()
+        page.get_by_role("complementary").get_by_role("link", name="Compare").click()
+
+        page.get_by_role("heading", name="2 runs compared").wait_for()
+        page.get_by_label("Best by").select_option("score")
+        answer = page.locator(".answer")
+        answer.get_by_role("link", name="Pipeline").wait_for()
+        assert page.get_by_label("Which is better").input_value() == "highest"
+        table = page.get_by_role("region", name="Runs side by side")
+        table.get_by_role("row", name=re.compile("^n_estimators")).wait_for()  # what differed
+        page.get_by_role("button", name="Only what differs").click()
+        table.get_by_text("the same data").first.wait_for()
+        data = table.locator("tr", has_text="train/").inner_text()
+        assert "rows" in data, data
+
+        answer.get_by_role("link", name="Pipeline").click()
+        page.get_by_role("heading", name="Pipeline").wait_for()
+        page.get_by_role("navigation", name="Of this run").get_by_role("link", name="Data").click()
+        page.get_by_role("main").get_by_text(re.compile("train")).first.wait_for()
+
+
+def test_runs_are_compared_with_the_data_that_they_had(chromium: Any, sweep: str) -> None:
     with real.opened(chromium) as page:
         page.goto(sweep)
         _loaded(page, "trial-59")
-        page.get_by_role("button", name="val/loss").click()  # a column, as in any table
+        page.get_by_role("button", name="val/loss").click()
         _loaded(page, "trial-38")
         page.get_by_role("checkbox", name="Select trial-38").check()
-        page.locator(".grid-body .run-link").nth(1).locator("xpath=../..").get_by_role("checkbox").check()
+        page.locator(".grid-body .grid-row").nth(1).get_by_role("checkbox").check()
         page.get_by_role("complementary").get_by_role("link", name="Compare").click()
 
         page.get_by_role("heading", name="2 runs compared").wait_for()
         assert page.get_by_label("Best by").input_value() == "val/loss"
-        answer = page.locator(".answer")
-        assert "trial-38" in answer.inner_text() and "0.05" in answer.inner_text()
+        answer = page.locator(".answer").inner_text()
+        assert "trial-38" in answer and "0.05" in answer
         table = page.get_by_role("region", name="Runs side by side")
-        assert "customers" in table.inner_text() and "version B" in table.inner_text()  # the data differ too
+        assert "version B" in table.get_by_role("row", name="train/customers").inner_text()
         assert "depth" not in table.inner_text()  # what is the same is left out
         page.get_by_role("button", name="Only what differs").click()
         table.get_by_role("row", name=re.compile("^depth")).wait_for()
-
-        answer.get_by_role("link", name="trial-38").click()
-        page.get_by_role("heading", name="trial-38").wait_for()
-        page.get_by_role("navigation", name="Of this run").get_by_role("link", name="Data").click()
-        page.get_by_text("customers").first.wait_for()
-        page.get_by_text("train").first.wait_for()
+        page.get_by_role("button", name="What changed").click()
+        page.locator(".data-changes").get_by_text("2", exact=True).wait_for()  # the column that two rows differ in
 
 
 def test_the_view_lives_in_the_address(chromium: Any, sweep: str) -> None:

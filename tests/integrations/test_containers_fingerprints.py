@@ -182,7 +182,8 @@ class Rows(lightgbm.Sequence):
     """Rows that are read a few at a time, as from a file; it counts them."""
 
     def __init__(self, rows, batch_size=7) -> None:
-        self.rows, self.batch_size, self.longest = rows, batch_size, 0
+        # LightGBM takes nothing but doubles from a sequence.
+        self.rows, self.batch_size, self.longest = rows.astype(np.float64), batch_size, 0
 
     def __len__(self) -> int:
         return len(self.rows)

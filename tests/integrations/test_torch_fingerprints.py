@@ -253,3 +253,77 @@ def test_nothing_is_hashed_where_datasets_are_off(tmp_path) -> None:
         train(DataLoader(Made(), batch_size=16))
         assert before is torch.utils.data.dataloader._BaseDataLoaderIter.__next__
     assert recorded.runs()[-1].datasets == []
+
+
+class Folder(Dataset):
+    """As torchvision's ImageFolder: files below a root, each with its class, read when they are asked for."""
+
+    def __init__(self, root) -> None:
+        self.root = str(root)
+        self.classes = sorted(path.name for path in root.iterdir())
+        self.samples = [
+            (str(path), index) for index, name in enumerate(self.classes) for path in sorted((root / name).iterdir())
+        ]
+        self.targets = [index for _, index in self.samples]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        raise AssertionError("asked")
+
+
+def folder(root, letters="abc", count=4):
+    for letter in letters:
+        (root / letter).mkdir(parents=True)
+        for number in range(count):
+            (root / letter / f"{number}.png").write_bytes(f"{letter}{number}".encode() * 50)
+    return root
+
+
+def logged(home, *datasets):
+    with recording(home, "torch") as recorded, autotrack.start_run() as run:
+        for number, dataset in enumerate(datasets):
+            run.log_dataset(dataset, role="train", name=str(number))
+    return [it.record for it in recorded.runs()[0].datasets]
+
+
+def test_a_folder_of_classes_is_known_by_its_files(tmp_path) -> None:
+    here = Folder(folder(tmp_path / "here"))
+    there = Folder(folder(tmp_path / "there"))
+    changed = Folder(folder(tmp_path / "changed"))
+    (tmp_path / "changed" / "b" / "2.png").write_bytes(b"other")
+    labelled = Folder(tmp_path / "here")
+    labelled.samples = [(path, 0) for path, _ in labelled.samples]
+    home = tmp_path / "home"
+    first, same, loader, other, classes = logged(home, here, there, DataLoader(here, 2), changed, labelled)
+    assert first["value"].startswith("x1:") and first["coverage"] == 1.0 and first["n_rows"] == 12
+    assert first["value"] == same["value"] == loader["value"]
+    assert len({first["value"], other["value"], classes["value"]}) == 3
+    assert first["parts"]["files"]["value"] == classes["parts"]["files"]["value"] != other["parts"]["files"]["value"]
+    assert (
+        first["parts"]["targets"]["value"] == other["parts"]["targets"]["value"] != classes["parts"]["targets"]["value"]
+    )
+    (again,) = logged(tmp_path / "again", there)
+    assert again["value"] == first["value"]
+
+
+def test_a_subset_of_a_folder_is_known_by_its_own_files(tmp_path) -> None:
+    whole = Folder(folder(tmp_path / "here"))
+    fewer = Folder(folder(tmp_path / "fewer", count=2))
+    subset, small, turned = logged(
+        tmp_path / "home", Subset(whole, [0, 1, 4, 5, 8, 9]), fewer, Subset(whole, [9, 8, 5, 4, 1, 0])
+    )
+    assert subset["value"] == small["value"] != turned["value"]
+    assert subset["coverage"] == 1.0 and subset["n_rows"] == 6
+
+
+def test_a_folder_whose_files_are_gone_or_that_holds_something_else_is_not_made_up(tmp_path) -> None:
+    gone = Folder(folder(tmp_path / "gone"))
+    (tmp_path / "gone" / "a" / "0.png").unlink()
+    odd = Folder(folder(tmp_path / "odd"))
+    odd.samples = [path for path, _ in odd.samples]
+    short = Folder(folder(tmp_path / "short"))
+    short.samples = [*short.samples[:3], ("x", "y", "z")]
+    for record in logged(tmp_path / "home", gone, odd, short):
+        assert "value" not in record

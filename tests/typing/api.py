@@ -52,6 +52,8 @@ def read() -> None:
         assert_type(autotrack.get_run("baseline"), dict[str, Any])
         model = autotrack.load_model("baseline")
         model = autotrack.load_model("baseline", "clf")
+        model = autotrack.load_model("clf@production", digest="0" * 64)
+        assert_type(autotrack.register_model("clf", "baseline", aliases=["next"], why="better"), dict[str, Any])
         model.predict([[1, 2]])
     except (RunNotFound, ModelNotFound, UsageError, AutotrackError):
         pass

@@ -15,7 +15,7 @@ from autotrack.session import session
 @click.command(epilog="\b\nExample:\n  autotrack plugins --json")
 @json_option
 def plugins(as_json: bool) -> None:
-    """List the plugins with their integrations, backends and importers."""
+    """List the plugins with their integrations, backends, importers and gates."""
     told = described()
     if as_json:
         print_json(told)
@@ -29,6 +29,8 @@ def plugins(as_json: bool) -> None:
     print_heading("importers")
     columns = ["name", "place", "factory", "extra"]
     print_table(columns, ([one[column] for column in columns] for one in told["importers"]))
+    print_heading("gates")
+    print_table(["name", "about"], ([one["name"], one["about"]] for one in told["gates"]))
     if told["problems"]:
         print_heading("problems")
         for problem in told["problems"]:
@@ -36,9 +38,10 @@ def plugins(as_json: bool) -> None:
 
 
 def described() -> dict[str, Any]:
-    """Every plugin, integration, backend and importer of this environment."""
+    """Every plugin, integration, backend, importer and gate of this environment."""
     from autotrack.plugins import plugins as loaded
     from autotrack.plugins import unmet
+    from autotrack.registry.gates import known
 
     configured = session.settings.backends
     guard.quiet = True  # what cannot be loaded is told below
@@ -72,6 +75,7 @@ def described() -> dict[str, Any]:
             {"name": one.name, "place": one.place, "factory": one.factory, "extra": one.extra}
             for _, one in sorted(loaded.importers.items())
         ],
+        "gates": [{"name": one.name, "about": one.about, "check": one.check} for one in known().values()],
         "problems": problems,
     }
 

@@ -1,4 +1,4 @@
-"""Gates that go by records alone: safe format, signature, leakage, approvals, and a signature by a key.
+"""Gates that go by records alone: safe format, signature, approvals, and a signature by a key.
 
 Each takes a `Promotion` and its own options, and gives a `Finding`.
 """
@@ -6,7 +6,7 @@ Each takes a `Promotion` and its own options, and gives a `Finding`.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-_JUDGED_BY: Final = ("test", "validation")
 _MOST_CONFIG: Final = 64 << 20
 
 
@@ -83,39 +82,6 @@ def signature(promotion: Promotion) -> Finding:
     if wrong:
         return Finding("refuse", "; ".join(wrong), told)
     return Finding("pass", f"the same {', '.join(key.replace('_', ' ') for key in compared)} as the champion's", told)
-
-
-def no_leakage(promotion: Promotion, *, max_rows: int = 0) -> Finding:
-    """Passes where at most `max_rows` rows of each dataset for evaluation were trained on, as far as is recorded."""
-    run = promotion.candidate.run
-    if run is None:
-        return Finding("refuse", "the run that made this version is not known here, nor what it was trained on")
-    roles = {one["role"] for one in run["datasets"]}
-    found: list[Record] = [
-        {"dataset": f"{one['role']}/{one['name']}", **{key: value for key, value in told.items() if key != "others"}}
-        for one in run["datasets"]
-        for told in _leaks(one["fingerprint"])
-    ]
-    told = {"datasets": found, "max_rows": max_rows}
-    if "train" not in roles or not roles & set(_JUDGED_BY):
-        missing = "training data" if "train" not in roles else "data for evaluation"
-        return Finding("not-applicable", f"the run has no record of its {missing}", told)
-    if not found:
-        return Finding("refuse", "whether rows were trained on and judged by was not looked at", told)
-    leaking = [one for one in found if (one["rows"] or 0) > max_rows and not _usual(one)]
-    if leaking:
-        one = leaking[0]
-        same = ", which is the same data" if one.get("same_data") else ""
-        return Finding(
-            "refuse", f"{one['rows']} of the {one['of']} rows of {one['dataset']} are in {one['with']}{same}", told
-        )
-    unknown = [one for one in found if one["rows"] is None]
-    if unknown:
-        one = unknown[0]
-        return Finding(
-            "refuse", f"how many rows of {one['dataset']} are in {one['with']} is not known: {one['why']}", told
-        )
-    return Finding("pass", "no row that it was judged by was trained on", told)
 
 
 def approvals(promotion: Promotion, *, needed: int = 1) -> Finding:
@@ -208,16 +174,4 @@ def _types(side: Side) -> dict[str, str]:
     return {}
 
 
-def _leaks(record: Mapping[str, Any]) -> Iterator[Record]:
-    told = record.get("leakage")
-    if isinstance(told, dict):
-        yield told
-        yield from told.get("others") or ()
-
-
-def _usual(told: Record) -> bool:
-    """Whether rows are alike only as often as those of the training data are among themselves."""
-    return not told.get("same_data") and told["rows"] / max(1, told["of"] or 1) <= told.get("repeated_in_train", 0.0)
-
-
-__all__ = ["approvals", "no_leakage", "safe_format", "signature", "signed"]
+__all__ = ["approvals", "safe_format", "signature", "signed"]

@@ -28,7 +28,7 @@ BUILT_IN: Final = {
     for gate in (
         Gate("safe-format", f"{_HERE}.builtin_gates:safe_format", "its file runs no code when it is read"),
         Gate("signature", f"{_HERE}.builtin_gates:signature", "takes and gives what the champion does"),
-        Gate("no-leakage", f"{_HERE}.builtin_gates:no_leakage", "no row that judged it was trained on"),
+        Gate("no-leakage", f"{_HERE}.leaking:no_leakage", "no row that judged it was trained on"),
         Gate("better", f"{_HERE}.better:better", "better than the champion on the same rows, beyond chance"),
         Gate("signed", f"{_HERE}.builtin_gates:signed", "has a valid signature by an accepted key"),
         Gate("reproduced", f"{_HERE}.reproduced:reproduced", "its run was repeated with the same outcome"),

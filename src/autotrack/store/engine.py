@@ -65,8 +65,8 @@ def open_engine(home: Path, settings: Settings) -> Engine:
         if getattr(problem.orig, "sqlstate", None) == _NOT_ALLOWED:
             said = str(problem.orig).partition("\n")[0]
             raise StoreError(
-                f"{shown(engine)}: its user may not make or read the tables ({said}): grant it CREATE on the schema, or "
-                "let somebody who may open the store once"
+                f"{shown(engine)}: its user may not make or read the tables ({said}): grant it CREATE on the schema, "
+                "or let somebody who may open the store once"
             ) from problem
         raise StoreError(
             f"{shown(engine)} is not a store of autotrack ({problem.orig}): move it away, then "

@@ -157,6 +157,10 @@ class ObjectStore:
                 raise BackendUnavailable(f"{self._bucket}, of {self.shown}, is not there: {self._way_out()}") from None
             raise
         except Exception as problem:  # whatever the client raises
+            if type(problem).__module__.startswith("botocore"):
+                raise BackendUnavailable(
+                    f"no credentials for {self.shown} were found ({problem}): set {VARIABLES[self.scheme]}"
+                ) from None
             if not type(problem).__module__.startswith("obstore"):
                 raise
             raise self._told(problem) from None  # its own text holds whole requests
@@ -203,7 +207,10 @@ class ObjectStore:
                     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_STORAGE_ENDPOINT")
                 ),
             },
-            "retry_config": {"max_retries": 1, "retry_timeout": timedelta(seconds=SECONDS)},  # the forwarder retries
+            "retry_config": {
+                "max_retries": 3,
+                "retry_timeout": timedelta(seconds=SECONDS),
+            },  # the rest is the forwarder's
         }
         if self.scheme == "s3":
             options |= _of_profile(os.environ)

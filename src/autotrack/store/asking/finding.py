@@ -48,8 +48,8 @@ def find(
     rows = list(connection.execute(statement))
     if rows and total is not None:
         count = rows[0].total
-    elif limit is None and (rows or not offset):
-        count = len(rows) + offset
+    elif not offset and (limit is None or (not rows and limit)):
+        count = len(rows)
     else:
         count = connection.execute(select(func.count()).select_from(runs).where(wanted)).scalar_one()
     heads = [row[: len(HEADER)] for row in rows]

@@ -23,10 +23,10 @@ from autotrack.store.asking.words import Word, fault, quote, words
 DEEPEST: Final = 30
 """Parentheses and `not` within each other."""
 
-MOST_TERMS: Final = 100
+MOST_TERMS: Final = 50
 """Comparisons of a query."""
 
-MOST_VALUES: Final = 500
+MOST_VALUES: Final = 200
 """Values of a query, those in lists included."""
 
 MOST_FIELDS: Final = 100

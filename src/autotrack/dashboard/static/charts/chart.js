@@ -10,15 +10,32 @@ const ROWS = 14; // runs in the tooltip
 // options: {x, smooth, logX, logY, from, to, hidden: Set}; onZoom(from, to) is told of a drag. `names(id)` names a run.
 export class Chart {
   constructor(key, { height = 200, names, onZoom, signal }) {
-    Object.assign(this, { key, height, names, onZoom, signal, runs: [], options: null, series: [], plot: null, asking: null });
+    Object.assign(this, {
+      key,
+      height,
+      names,
+      onZoom,
+      signal,
+      runs: [],
+      options: null,
+      series: [],
+      plot: null,
+      asking: null,
+    });
     this.place = h("div", { class: "chart-plot", role: "img" });
     this.tip = h("div", { class: "chart-tip", hidden: true, "aria-hidden": "true" });
     this.note = h("p", { class: "chart-note muted" });
     this.table = h("div", { class: "scroll" });
     this.details = h("details", { class: "chart-data" }, h("summary", {}, "Values"), this.table);
     this.details.addEventListener("toggle", () => this.tell());
-    this.element = h("figure", { class: "chart", data: { key }, tabindex: "0", "aria-label": `Chart of ${key}` },
-      h("figcaption", { class: "chart-title", title: key }, key), h("div", { class: "chart-area" }, this.place, this.tip), this.note, this.details);
+    this.element = h(
+      "figure",
+      { class: "chart", data: { key }, tabindex: "0", "aria-label": `Chart of ${key}` },
+      h("figcaption", { class: "chart-title", title: key }, key),
+      h("div", { class: "chart-area" }, this.place, this.tip),
+      this.note,
+      this.details,
+    );
     this.element.addEventListener("keydown", (event) => this.keyed(event));
     this.place.addEventListener("mouseleave", () => (this.tip.hidden = true));
     signal?.addEventListener("abort", () => this.destroy());
@@ -62,20 +79,42 @@ export class Chart {
 
   draw() {
     const { options } = this;
-    const drawn = lines(this.series.filter((one) => !options.hidden.has(one.run)), options);
-    const inside = drawn.flatMap((line) => [line.x[0], line.x.at(-1), ...line.special.map(([at]) => at)]).filter((at) => at !== undefined && (!options.logX || at > 0));
+    const drawn = lines(
+      this.series.filter((one) => !options.hidden.has(one.run)),
+      options,
+    );
+    const inside = drawn
+      .flatMap((line) => [line.x[0], line.x.at(-1), ...line.special.map(([at]) => at)])
+      .filter((at) => at !== undefined && (!options.logX || at > 0));
     const left = drawn.reduce((sum, line) => sum + line.left, 0);
     this.lines = drawn;
     fill(this.note, left ? `${plural(left, "point")} at or below 0 cannot be shown on a log axis.` : "");
     if (!inside.length) {
       this.plot?.destroy();
       this.plot = null;
-      fill(this.place, h("p", { class: "chart-empty muted" }, this.zoomed() ? "No points here: double-click to see all." : "No points yet."));
+      fill(
+        this.place,
+        h(
+          "p",
+          { class: "chart-empty muted" },
+          this.zoomed() ? "No points here: double-click to see all." : "No points yet.",
+        ),
+      );
     } else {
-      this.plot ??= new Plot(this.place, { x: options.x, logX: options.logX, logY: options.logY, height: this.height, onZoom: this.onZoom, onMove: (u, at) => this.point(u, at) });
+      this.plot ??= new Plot(this.place, {
+        x: options.x,
+        logX: options.logX,
+        logY: options.logY,
+        height: this.height,
+        onZoom: this.onZoom,
+        onMove: (u, at) => this.point(u, at),
+      });
       this.plot.draw(drawn, this.range(inside));
     }
-    this.place.setAttribute("aria-label", `${this.key}: ${drawn.map((line) => this.said(line)).join("; ") || "no points"}`);
+    this.place.setAttribute(
+      "aria-label",
+      `${this.key}: ${drawn.map((line) => this.said(line)).join("; ") || "no points"}`,
+    );
     this.tell();
   }
 
@@ -116,10 +155,22 @@ export class Chart {
     }
     const close = rows.reduce((a, b) => (b.far < (a?.far ?? Infinity) ? b : a), null);
     rows.sort((a, b) => b.y - a.y);
-    fill(this.tip, h("div", { class: "tip-x" }, this.shownX(close?.x ?? at)), rows.slice(0, ROWS).map((row) =>
-      h("div", { class: `tip-row ${row === close ? "tip-close" : ""}` }, h("span", { class: "swatch", style: { background: colorOf(row.line.id) } }),
-        h("span", { class: "tip-name" }, this.names(row.line.id)), h("span", { class: "tip-value" }, row.text))),
-      rows.length > ROWS ? h("div", { class: "muted" }, `and ${rows.length - ROWS} more`) : null);
+    fill(
+      this.tip,
+      h("div", { class: "tip-x" }, this.shownX(close?.x ?? at)),
+      rows
+        .slice(0, ROWS)
+        .map((row) =>
+          h(
+            "div",
+            { class: `tip-row ${row === close ? "tip-close" : ""}` },
+            h("span", { class: "swatch", style: { background: colorOf(row.line.id) } }),
+            h("span", { class: "tip-name" }, this.names(row.line.id)),
+            h("span", { class: "tip-value" }, row.text),
+          ),
+        ),
+      rows.length > ROWS ? h("div", { class: "muted" }, `and ${rows.length - ROWS} more`) : null,
+    );
     this.tip.hidden = !rows.length;
     const over = u.over.getBoundingClientRect();
     const area = this.place.getBoundingClientRect();
@@ -138,9 +189,19 @@ export class Chart {
   // The same as a table, for who does not see the picture or wants the numbers.
   tell() {
     if (!this.details.open) return;
-    const head = ["Run", "Last", "Min", "Max", "Points"].map((word, index) => h("th", { scope: "col", class: index ? "num" : "" }, word));
-    const rows = this.lines.map((line) => h("tr", {}, h("th", { scope: "row" }, this.names(line.id)),
-      [(line.raw ?? line.y).at(-1), least(line.low), most(line.high), line.count].map((one) => h("td", { class: "num" }, number(one)))));
+    const head = ["Run", "Last", "Min", "Max", "Points"].map((word, index) =>
+      h("th", { scope: "col", class: index ? "num" : "" }, word),
+    );
+    const rows = this.lines.map((line) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row" }, this.names(line.id)),
+        [(line.raw ?? line.y).at(-1), least(line.low), most(line.high), line.count].map((one) =>
+          h("td", { class: "num" }, number(one)),
+        ),
+      ),
+    );
     fill(this.table, append(h("table", { class: "plain" }), h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
   }
 
@@ -149,8 +210,12 @@ export class Chart {
     const [low, high] = this.plot.range;
     const part = (high - low) / 4;
     const moves = {
-      "+": [low + part, high - part], "=": [low + part, high - part], "-": [low - part, high + part],
-      ArrowLeft: [low - part, high - part], ArrowRight: [low + part, high + part], 0: [null, null],
+      "+": [low + part, high - part],
+      "=": [low + part, high - part],
+      "-": [low - part, high + part],
+      ArrowLeft: [low - part, high - part],
+      ArrowRight: [low + part, high + part],
+      0: [null, null],
     };
     if (!(event.key in moves)) return;
     event.preventDefault();

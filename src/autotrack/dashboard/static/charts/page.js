@@ -46,21 +46,36 @@ class ChartsPage {
 
   start() {
     if (!this.runs.length) {
-      fill(this.root, this.state.runs.length ? empty("These runs are not here", "They may be in another home.", h("a", { href: "/" }, "All runs"))
-        : empty("No runs yet", "Train something after autotrack.enable(), or see it at work:", command("autotrack demo")));
+      fill(
+        this.root,
+        this.state.runs.length
+          ? empty("These runs are not here", "They may be in another home.", h("a", { href: "/" }, "All runs"))
+          : empty(
+              "No runs yet",
+              "Train something after autotrack.enable(), or see it at work:",
+              command("autotrack demo"),
+            ),
+      );
       return;
     }
     this.legend = h("div", {});
     this.grid = h("div", { class: "charts-grid" });
     fill(this.root, h("h1", { class: "sr-only" }, "Charts"), this.tools(), this.said(), this.legend, this.grid);
     this.view.changed(() => this.draw());
-    keys([
-      { keys: ["/"], means: "to the search for metrics", act: () => this.search.focus() },
-      { keys: ["0"], means: "see all of x again", act: () => this.zoom(null, null) },
-      { keys: ["s"], means: "smoothing on or off", act: () => this.view.set({ smooth: this.state.smooth ? 0 : 0.8 }) },
-      { keys: ["l"], means: "y axis logarithmic or not", act: () => this.view.set({ logy: !this.state.logy }) },
-      { keys: ["+", "-", "ArrowLeft", "ArrowRight"], means: "zoom and move, with a chart focused" },
-    ], this.signal);
+    keys(
+      [
+        { keys: ["/"], means: "to the search for metrics", act: () => this.search.focus() },
+        { keys: ["0"], means: "see all of x again", act: () => this.zoom(null, null) },
+        {
+          keys: ["s"],
+          means: "smoothing on or off",
+          act: () => this.view.set({ smooth: this.state.smooth ? 0 : 0.8 }),
+        },
+        { keys: ["l"], means: "y axis logarithmic or not", act: () => this.view.set({ logy: !this.state.logy }) },
+        { keys: ["+", "-", "ArrowLeft", "ArrowRight"], means: "zoom and move, with a chart focused" },
+      ],
+      this.signal,
+    );
     const changed = new Set();
     const renew = debounce(() => this.renew(changed), 250);
     live((told) => {
@@ -72,24 +87,71 @@ class ChartsPage {
 
   said() {
     if (this.state.runs.length) return null;
-    return h("p", { class: "muted" }, `The newest ${plural(this.runs.length, "run")}. `, h("a", { href: "/" }, "Select others in Runs"), " to draw them here.");
+    return h(
+      "p",
+      { class: "muted" },
+      `The newest ${plural(this.runs.length, "run")}. `,
+      h("a", { href: "/" }, "Select others in Runs"),
+      " to draw them here.",
+    );
   }
 
   tools() {
     const { state } = this;
     const set = (changes) => this.view.set(changes);
-    const toggle = (name, text) => h("button", { type: "button", data: { toggle: name }, "aria-pressed": state[name], onclick: () => set({ [name]: !state[name] }) }, text);
-    this.search = h("input", { type: "search", class: "charts-search", value: state.search, placeholder: "Find metrics", "aria-label": "Find metrics", oninput: debounce(() => set({ search: this.search.value }), 150) });
-    this.smooth = h("input", { type: "range", min: 0, max: 0.99, step: 0.01, value: state.smooth, "aria-label": "Smoothing", oninput: () => set({ smooth: Number(this.smooth.value) }) });
+    const toggle = (name, text) =>
+      h(
+        "button",
+        {
+          type: "button",
+          data: { toggle: name },
+          "aria-pressed": state[name],
+          onclick: () => set({ [name]: !state[name] }),
+        },
+        text,
+      );
+    this.search = h("input", {
+      type: "search",
+      class: "charts-search",
+      value: state.search,
+      placeholder: "Find metrics",
+      "aria-label": "Find metrics",
+      oninput: debounce(() => set({ search: this.search.value }), 150),
+    });
+    this.smooth = h("input", {
+      type: "range",
+      min: 0,
+      max: 0.99,
+      step: 0.01,
+      value: state.smooth,
+      "aria-label": "Smoothing",
+      oninput: () => set({ smooth: Number(this.smooth.value) }),
+    });
     this.amount = h("output", {});
     this.reset = h("button", { type: "button", onclick: () => this.zoom(null, null) }, "See all of x");
-    const axis = h("select", { "aria-label": "X axis", onchange: () => set({ x: axis.value, from: "", to: "" }) },
-      [["step", "step"], ["epoch", "epoch"], ["time", "time"], ["relative", "time since the start"]].map(([id, text]) => h("option", { value: id, selected: id === state.x }, text)));
-    this.tooled = h("div", { class: "toolbar charts-tools", role: "group", "aria-label": "How to draw" }, this.search,
-      h("label", {}, h("span", { class: "muted" }, "X"), axis), h("label", {}, h("span", { class: "muted" }, "Smoothing"), this.smooth, this.amount),
-      toggle("logy", "Log y"), toggle("logx", "Log x"), this.reset,
-      h("span", { class: "spring" }), h("a", { class: "button", href: `/?runs=${this.runs.map((run) => run.id).join(",")}` }, "Change the selection"),
-      h("a", { class: "button", href: `/compare?runs=${this.runs.map((run) => run.id).join(",")}` }, "Compare"));
+    const axis = h(
+      "select",
+      { "aria-label": "X axis", onchange: () => set({ x: axis.value, from: "", to: "" }) },
+      [
+        ["step", "step"],
+        ["epoch", "epoch"],
+        ["time", "time"],
+        ["relative", "time since the start"],
+      ].map(([id, text]) => h("option", { value: id, selected: id === state.x }, text)),
+    );
+    this.tooled = h(
+      "div",
+      { class: "toolbar charts-tools", role: "group", "aria-label": "How to draw" },
+      this.search,
+      h("label", {}, h("span", { class: "muted" }, "X"), axis),
+      h("label", {}, h("span", { class: "muted" }, "Smoothing"), this.smooth, this.amount),
+      toggle("logy", "Log y"),
+      toggle("logx", "Log x"),
+      this.reset,
+      h("span", { class: "spring" }),
+      h("a", { class: "button", href: `/?runs=${this.runs.map((run) => run.id).join(",")}` }, "Change the selection"),
+      h("a", { class: "button", href: `/compare?runs=${this.runs.map((run) => run.id).join(",")}` }, "Compare"),
+    );
     return this.tooled;
   }
 
@@ -109,11 +171,19 @@ class ChartsPage {
     this.smooth.value = state.smooth;
     this.amount.textContent = state.smooth ? state.smooth.toFixed(2) : "off";
     this.reset.hidden = state.from === "" && state.to === "";
-    for (const button of this.tooled.querySelectorAll("[data-toggle]")) button.setAttribute("aria-pressed", state[button.dataset.toggle]);
-    fill(this.legend, legend(this.runs, this.names, {
-      hidden: new Set(state.hide), onHover: (id) => this.charts.forEach((chart) => chart.highlight(id)),
-      onToggle: (id) => this.view.set({ hide: state.hide.includes(id) ? state.hide.filter((one) => one !== id) : [...state.hide, id] }),
-    }));
+    for (const button of this.tooled.querySelectorAll("[data-toggle]"))
+      button.setAttribute("aria-pressed", state[button.dataset.toggle]);
+    fill(
+      this.legend,
+      legend(this.runs, this.names, {
+        hidden: new Set(state.hide),
+        onHover: (id) => this.charts.forEach((chart) => chart.highlight(id)),
+        onToggle: (id) =>
+          this.view.set({
+            hide: state.hide.includes(id) ? state.hide.filter((one) => one !== id) : [...state.hide, id],
+          }),
+      }),
+    );
     const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = this.keys.filter((key) => words.every((word) => key.toLowerCase().includes(word)));
     for (const [key, chart] of this.charts) {
@@ -125,14 +195,29 @@ class ChartsPage {
     }
     const made = wanted.map((key) => {
       if (!this.charts.has(key)) {
-        const chart = new Chart(key, { names: this.names, onZoom: (from, to) => this.zoom(from, to), signal: this.signal });
+        const chart = new Chart(key, {
+          names: this.names,
+          onZoom: (from, to) => this.zoom(from, to),
+          signal: this.signal,
+        });
         this.charts.set(key, chart);
         this.watch.observe(chart.element);
       }
       return this.charts.get(key).element;
     });
-    const same = made.length === this.grid.children.length && made.every((element, index) => element === this.grid.children[index]);
-    if (!same) fill(this.grid, made.length ? made : empty(words.length ? "No metric fits" : "No metrics yet", words.length ? "Change the search." : "They appear here as the runs log them."));
+    const same =
+      made.length === this.grid.children.length &&
+      made.every((element, index) => element === this.grid.children[index]);
+    if (!same)
+      fill(
+        this.grid,
+        made.length
+          ? made
+          : empty(
+              words.length ? "No metric fits" : "No metrics yet",
+              words.length ? "Change the search." : "They appear here as the runs log them.",
+            ),
+      );
     for (const key of this.seen) this.charts.get(key)?.show(this.runs, this.options());
   }
 

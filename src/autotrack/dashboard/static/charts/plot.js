@@ -36,49 +36,88 @@ export class Plot {
     this.range = range;
     this.u?.destroy();
     fill(this.place);
-    const both = lines.flatMap((line) => (line.raw ? [this.series(line, true), this.series(line, false)] : [this.series(line, false)]));
+    const both = lines.flatMap((line) =>
+      line.raw ? [this.series(line, true), this.series(line, false)] : [this.series(line, false)],
+    );
     const { x, logX, logY } = this.told;
-    const axis = { stroke: color("--muted"), font: FONT, grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1, size: 4 } };
-    this.u = new uPlot({
-      width: this.place.clientWidth || 300,
-      height: this.told.height,
-      legend: { show: false },
-      scales: {
-        x: { time: x === "time", distr: logX ? 3 : 1, range: () => this.range },
-        y: { distr: logY ? 3 : 1, range: () => this.high() },
-      },
-      axes: [
-        { ...axis, space: 60, size: 30, ...(logX ? { splits: decades } : {}), ...(x === "time" ? {} : { values: (u, at) => at.map((one) => (one === null ? "" : x === "relative" ? lasting(one) : tick(one))) }) },
-        { ...axis, space: 34, ...(logY ? { splits: decades } : {}), size: (u, texts) => 16 + Math.max(18, ...(texts ?? []).map((text) => (text ?? "").length * 6.4)), values: (u, at) => at.map((one) => (one === null ? "" : tick(one))) },
-      ],
-      series: [{}, ...both],
-      padding: [10, 14, 0, 0],
-      cursor: {
-        points: { show: false }, y: false,
-        drag: { x: true, y: false, setScale: false, dist: 4 },
-        bind: {
-          dblclick: () => () => { this.told.onZoom(null, null); return null; },
-          mousedown: (u, over, usual) => (event) => (event.shiftKey ? this.pan(event) : usual(event)),
+    const axis = {
+      stroke: color("--muted"),
+      font: FONT,
+      grid: { stroke: color("--line"), width: 1 },
+      ticks: { stroke: color("--line"), width: 1, size: 4 },
+    };
+    this.u = new uPlot(
+      {
+        width: this.place.clientWidth || 300,
+        height: this.told.height,
+        legend: { show: false },
+        scales: {
+          x: { time: x === "time", distr: logX ? 3 : 1, range: () => this.range },
+          y: { distr: logY ? 3 : 1, range: () => this.high() },
+        },
+        axes: [
+          {
+            ...axis,
+            space: 60,
+            size: 30,
+            ...(logX ? { splits: decades } : {}),
+            ...(x === "time"
+              ? {}
+              : {
+                  values: (u, at) => at.map((one) => (one === null ? "" : x === "relative" ? lasting(one) : tick(one))),
+                }),
+          },
+          {
+            ...axis,
+            space: 34,
+            ...(logY ? { splits: decades } : {}),
+            size: (u, texts) => 16 + Math.max(18, ...(texts ?? []).map((text) => (text ?? "").length * 6.4)),
+            values: (u, at) => at.map((one) => (one === null ? "" : tick(one))),
+          },
+        ],
+        series: [{}, ...both],
+        padding: [10, 14, 0, 0],
+        cursor: {
+          points: { show: false },
+          y: false,
+          drag: { x: true, y: false, setScale: false, dist: 4 },
+          bind: {
+            dblclick: () => () => {
+              this.told.onZoom(null, null);
+              return null;
+            },
+            mousedown: (u, over, usual) => (event) => (event.shiftKey ? this.pan(event) : usual(event)),
+          },
+        },
+        hooks: {
+          setSelect: [
+            (u) => {
+              if (u.select.width < 4) return;
+              const edges = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
+              u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+              this.told.onZoom(...edges);
+            },
+          ],
+          setCursor: [(u) => this.told.onMove(u, u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : null)],
+          draw: [(u) => this.marks(u)],
         },
       },
-      hooks: {
-        setSelect: [(u) => {
-          if (u.select.width < 4) return;
-          const edges = [u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")];
-          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          this.told.onZoom(...edges);
-        }],
-        setCursor: [(u) => this.told.onMove(u, u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : null)],
-        draw: [(u) => this.marks(u)],
-      },
-    }, [[...this.range], ...both.map(() => [null, null])], this.place);
+      [[...this.range], ...both.map(() => [null, null])],
+      this.place,
+    );
   }
 
   series(line, faint) {
     const stroke = colorOf(line.id);
     return {
-      id: line.id, faint, stroke, width: faint ? 1 : 1.6, dash: dashOf(line.id), alpha: this.alpha(line.id, faint),
-      fill: `${stroke}26`, points: { show: false },
+      id: line.id,
+      faint,
+      stroke,
+      width: faint ? 1 : 1.6,
+      dash: dashOf(line.id),
+      alpha: this.alpha(line.id, faint),
+      fill: `${stroke}26`,
+      points: { show: false },
       paths: (u) => this.path(u, line, faint ? line.raw : line.y, faint || !line.raw),
     };
   }
@@ -159,12 +198,16 @@ export class Plot {
         const top = up ? bbox.top + size : bbox.top + bbox.height - size;
         ctx.beginPath();
         if (what === "NaN") {
-          ctx.moveTo(left - size, top - size); ctx.lineTo(left + size, top + size);
-          ctx.moveTo(left + size, top - size); ctx.lineTo(left - size, top + size);
+          ctx.moveTo(left - size, top - size);
+          ctx.lineTo(left + size, top + size);
+          ctx.moveTo(left + size, top - size);
+          ctx.lineTo(left - size, top + size);
           ctx.stroke();
         } else {
           const tip = up ? -size : size;
-          ctx.moveTo(left, top + tip); ctx.lineTo(left - size, top - tip); ctx.lineTo(left + size, top - tip);
+          ctx.moveTo(left, top + tip);
+          ctx.lineTo(left - size, top - tip);
+          ctx.lineTo(left + size, top - tip);
           ctx.fill();
         }
       }
@@ -209,8 +252,17 @@ export function decades(u, place, low, high) {
 
 function tick(value) {
   const size = Math.abs(value);
-  if (size >= 1e9 || (size && size < 1e-3)) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e").replace("-", "\u2212");
-  for (const [unit, name] of [[1e6, "M"], [1e4, "k"]]) if (size >= unit) return number(value / (name === "M" ? 1e6 : 1e3), 4) + name;
+  if (size >= 1e9 || (size && size < 1e-3))
+    return value
+      .toExponential(2)
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e")
+      .replace("-", "\u2212");
+  for (const [unit, name] of [
+    [1e6, "M"],
+    [1e4, "k"],
+  ])
+    if (size >= unit) return number(value / (name === "M" ? 1e6 : 1e3), 4) + name;
   return number(value, 5);
 }
 

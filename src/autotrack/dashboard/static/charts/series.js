@@ -14,11 +14,13 @@ export async function fetchSeries(key, runs, { x, from, to, points }, signal) {
     return told.series.map((one) => (relative ? shifted(one, one.started) : one));
   }
   // Each run's own clock: what is zoomed into lies at another time for each of them.
-  const all = await Promise.all(runs.map((run) => {
-    const start = began(runs, run.id);
-    const at = (edge) => (edge === null ? null : start + edge);
-    return get("/api/series", { ...asked, runs: run.id, from: at(from), to: at(to) }, signal);
-  }));
+  const all = await Promise.all(
+    runs.map((run) => {
+      const start = began(runs, run.id);
+      const at = (edge) => (edge === null ? null : start + edge);
+      return get("/api/series", { ...asked, runs: run.id, from: at(from), to: at(to) }, signal);
+    }),
+  );
   return all.flatMap((told) => told.series.map((one) => shifted(one, began(runs, one.run))));
 }
 
@@ -27,14 +29,28 @@ function began(runs, id) {
 }
 
 function shifted(one, start) {
-  return { ...one, x: one.x.map((at) => at - start), special: (one.special ?? []).map(([at, what]) => [at - start, what]) };
+  return {
+    ...one,
+    x: one.x.map((at) => at - start),
+    special: (one.special ?? []).map(([at, what]) => [at - start, what]),
+  };
 }
 
 // Lines to draw: {id, x, y, raw, low, high, special, left}: `y` is smoothed where it is wanted (then `raw` is what was
 // logged), `left` the number of points that a log axis cannot show.
 export function lines(series, { smooth, logX, logY }) {
   return series.map((one) => {
-    const line = { id: one.run, count: one.count, x: [], y: [], low: [], high: [], raw: null, special: one.special ?? [], left: 0 };
+    const line = {
+      id: one.run,
+      count: one.count,
+      x: [],
+      y: [],
+      low: [],
+      high: [],
+      raw: null,
+      special: one.special ?? [],
+      left: 0,
+    };
     one.x.forEach((at, index) => {
       const value = asNumber(one.y[index]);
       if (!Number.isFinite(value) || (logX && at <= 0) || (logY && value <= 0)) {

@@ -25,11 +25,16 @@ export class DataChanges {
 function said(diff) {
   if (diff.same) return h("p", {}, "The same data.");
   const columns = (diff.columns ?? []).filter((one) => one.change && one.change !== "same");
-  const list = columns.slice(0, 100).map((one) => h("li", {}, h("code", {}, one.name), ` ${one.change}`, ranges(one.row_ranges)));
+  const list = columns
+    .slice(0, 100)
+    .map((one) => h("li", {}, h("code", {}, one.name), ` ${one.change}`, ranges(one.row_ranges)));
   return list.length ? h("ul", {}, list) : h("p", {}, "The data differ, though no single column tells where.");
 }
 
 function ranges(rows) {
   if (!rows?.length) return null;
-  return ` in rows ${rows.slice(0, 6).map(([from, to]) => `${from}–${to}`).join(", ")}${rows.length > 6 ? " and more" : ""}`;
+  return ` in rows ${rows
+    .slice(0, 6)
+    .map(([from, to]) => `${from}–${to}`)
+    .join(", ")}${rows.length > 6 ? " and more" : ""}`;
 }

@@ -1,31 +1,54 @@
 // Compare: the best run, what differs, metrics side by side, and how params and metrics hang together.
 import { get } from "/static/lib/api.js";
 import { fill, h, stylesheet } from "/static/lib/dom.js";
-import { goal as likely, higherIsBetter, label, parts, ranked } from "/static/lib/fields.js";
+import { goal as likely, higherIsBetter, ranked } from "/static/lib/fields.js";
 import { number, plural } from "/static/lib/format.js";
 import { keys } from "/static/lib/keys.js";
 import { command, empty } from "/static/lib/parts.js";
 import { view } from "/static/lib/view.js";
-import { legend, namer } from "/static/charts/legend.js";
-import { assign, colorOf } from "/static/charts/palette.js";
-import { aspectOf, axis, choices, shade } from "/static/compare/fields.js";
-import { parallel } from "/static/compare/parallel.js";
-import { scatter } from "/static/compare/scatter.js";
+import { namer } from "/static/charts/legend.js";
+import { assign } from "/static/charts/palette.js";
+import { drawPlots } from "/static/compare/plots.js";
 import { DataChanges } from "/static/compare/datachanges.js";
-import { best, COLUMNS, datasetRows, metricRows, nestedRows, none, overview, plainRows, sideBySide } from "/static/compare/tables.js";
+import {
+  best,
+  COLUMNS,
+  datasetRows,
+  metricRows,
+  nestedRows,
+  none,
+  overview,
+  plainRows,
+  sideBySide,
+} from "/static/compare/tables.js";
 
 const START = { runs: [], all: false, value: "last", best: "", flip: [], x: "", y: "", axes: [] };
 const NEWEST = 5;
 const MOST = 50; // runs that the server compares at once
 
 export async function show(root, { query, signal, navigate }) {
-  const styles = ["/static/compare/compare.css", "/static/charts/charts.css", "/static/vendor/uplot/uPlot.min.css"].map(stylesheet);
+  const styles = ["/static/compare/compare.css", "/static/charts/charts.css", "/static/vendor/uplot/uPlot.min.css"].map(
+    stylesheet,
+  );
   const told = view(query, START);
   let ids = told.state.runs.slice(0, MOST);
-  if (!ids.length) ids = (await get("/api/runs", { sort: "-started_at", limit: NEWEST }, signal)).runs.map((run) => run.id);
+  if (!ids.length)
+    ids = (await get("/api/runs", { sort: "-started_at", limit: NEWEST }, signal)).runs.map((run) => run.id);
   await Promise.all(styles);
-  if (!ids.length) return void fill(root, empty("No runs yet", "Train something after autotrack.enable(), or see it at work:", command("autotrack demo")));
-  if (ids.length < 2) return void fill(root, empty("One run alone cannot be compared", "Select two or more in the table of runs.", h("a", { class: "button primary", href: `/?runs=${ids.join(",")}` }, "Select runs")));
+  if (!ids.length)
+    return void fill(
+      root,
+      empty("No runs yet", "Train something after autotrack.enable(), or see it at work:", command("autotrack demo")),
+    );
+  if (ids.length < 2)
+    return void fill(
+      root,
+      empty(
+        "One run alone cannot be compared",
+        "Select two or more in the table of runs.",
+        h("a", { class: "button primary", href: `/?runs=${ids.join(",")}` }, "Select runs"),
+      ),
+    );
   const compared = await get("/api/compare", { runs: ids }, signal);
   if (!signal.aborted) new ComparePage(root, compared, told, signal, navigate).start();
 }
@@ -44,17 +67,44 @@ class ComparePage {
     this.tables = h("div", {});
     this.answer = h("div", { class: "answer" });
     this.plots = h("div", {});
-    const differ = h("button", { type: "button", "aria-pressed": !this.state.all, onclick: () => this.view.set({ all: !this.state.all }) }, "Only what differs");
-    fill(this.root, h("div", { class: "toolbar" }, h("h1", {}, `${plural(this.ids.length, "run")} compared`), h("span", { class: "spring" }), differ,
-      h("a", { class: "button", href: `/?runs=${this.ids.join(",")}` }, "Change the selection"), h("a", { class: "button", href: `/charts?runs=${this.ids.join(",")}` }, "Charts")),
-    this.state.runs.length ? null : h("p", { class: "muted" }, "The newest runs. ", h("a", { href: "/" }, "Select others in Runs"), " to compare them here."),
-    this.answer, this.plots, this.tables);
+    const differ = h(
+      "button",
+      { type: "button", "aria-pressed": !this.state.all, onclick: () => this.view.set({ all: !this.state.all }) },
+      "Only what differs",
+    );
+    fill(
+      this.root,
+      h(
+        "div",
+        { class: "toolbar" },
+        h("h1", {}, `${plural(this.ids.length, "run")} compared`),
+        h("span", { class: "spring" }),
+        differ,
+        h("a", { class: "button", href: `/?runs=${this.ids.join(",")}` }, "Change the selection"),
+        h("a", { class: "button", href: `/charts?runs=${this.ids.join(",")}` }, "Charts"),
+      ),
+      this.state.runs.length
+        ? null
+        : h(
+            "p",
+            { class: "muted" },
+            "The newest runs. ",
+            h("a", { href: "/" }, "Select others in Runs"),
+            " to compare them here.",
+          ),
+      this.answer,
+      this.plots,
+      this.tables,
+    );
     this.view.changed((changes) => {
       differ.setAttribute("aria-pressed", !this.state.all);
       if (["x", "y", "axes", "best", "flip", "value"].some((one) => one in changes)) this.drawPlots();
       if (!("x" in changes || "y" in changes || "axes" in changes)) this.drawTables();
     });
-    keys([{ keys: ["d"], means: "only what differs, or all", act: () => this.view.set({ all: !this.state.all }) }], this.signal);
+    keys(
+      [{ keys: ["d"], means: "only what differs, or all", act: () => this.view.set({ all: !this.state.all }) }],
+      this.signal,
+    );
     const themed = () => this.drawPlots();
     window.addEventListener("themechange", themed);
     this.signal.addEventListener("abort", () => {
@@ -87,22 +137,47 @@ class ComparePage {
   drawTables() {
     const { told, names, state } = this;
     this.drawAnswer();
-    const differ = (group) => (told.different[group].length ? `${told.different[group].length} of ${Object.keys(told[group]).length} differ` : null);
-    const aspect = h("select", { "aria-label": "Value of the metrics", onchange: () => this.view.set({ value: aspect.value }) },
-      ["last", "min", "max"].map((one) => h("option", { value: one, selected: one === state.value }, one)));
+    const differ = (group) =>
+      told.different[group].length
+        ? `${told.different[group].length} of ${Object.keys(told[group]).length} differ`
+        : null;
+    const aspect = h(
+      "select",
+      { "aria-label": "Value of the metrics", onchange: () => this.view.set({ value: aspect.value }) },
+      ["last", "min", "max"].map((one) => h("option", { value: one, selected: one === state.value }, one)),
+    );
     const higher = (key) => this.higher(key);
     const row = (group) => plainRows(told, group, state.all);
-    fill(this.tables,
-      this.ids.length > COLUMNS ? h("p", { class: "note section" }, `The tables show the first ${COLUMNS} runs; the best run and the plots count all ${this.ids.length}.`) : null,
+    fill(
+      this.tables,
+      this.ids.length > COLUMNS
+        ? h(
+            "p",
+            { class: "note section" },
+            `The tables show the first ${COLUMNS} runs; the best run and the plots count all ${this.ids.length}.`,
+          )
+        : null,
       sideBySide(told, names, [
         { title: "Runs", rows: overview(told) },
+        {
+          title: "Metrics",
+          note: h("label", {}, "value", aspect),
+          rows: metricRows(told, { aspect: state.value, higher, onFlip: (key) => this.flip(key), keys: this.metrics }),
+          none: none(told, "metrics"),
+        },
+        {
+          title: "Data",
+          note: differ("datasets"),
+          rows: datasetRows(told, state.all, (index, key) => this.changes.show(key, index)),
+          none: none(told, "datasets"),
+          after: this.changes.element,
+        },
         { title: "Params", note: differ("params"), rows: row("params"), none: none(told, "params") },
-        { title: "Metrics", note: h("label", {}, "value", aspect), rows: metricRows(told, { aspect: state.value, higher, onFlip: (key) => this.flip(key), keys: this.metrics }), none: none(told, "metrics") },
-        { title: "Data", note: differ("datasets"), rows: datasetRows(told, state.all, (index, key) => this.changes.show(key, index)), none: none(told, "datasets"), after: this.changes.element },
         { title: "Tags", note: differ("tags"), rows: row("tags"), none: none(told, "tags") },
         { title: "Code", rows: nestedRows(told, "code", state.all), none: none(told, "code") },
         { title: "Environment", rows: nestedRows(told, "environment", state.all), none: none(told, "environment") },
-      ]));
+      ]),
+    );
   }
 
   drawAnswer() {
@@ -110,58 +185,34 @@ class ComparePage {
     if (!key) return fill(this.answer, h("p", { class: "muted" }, "These runs have no metrics yet."));
     const higher = this.higher(key);
     const top = best(this.told.metrics[key], this.state.value, higher);
-    const pick = h("select", { "aria-label": "Best by", onchange: () => this.view.set({ best: pick.value }) }, this.metrics.map((one) => h("option", { value: one, selected: one === key }, one)));
-    const way = h("select", { "aria-label": "Which is better", onchange: () => this.flip(key) }, [true, false].map((one) => h("option", { selected: one === higher }, one ? "highest" : "lowest")));
+    const pick = h(
+      "select",
+      { "aria-label": "Best by", onchange: () => this.view.set({ best: pick.value }) },
+      this.metrics.map((one) => h("option", { value: one, selected: one === key }, one)),
+    );
+    const way = h(
+      "select",
+      { "aria-label": "Which is better", onchange: () => this.flip(key) },
+      [true, false].map((one) => h("option", { selected: one === higher }, one ? "highest" : "lowest")),
+    );
     const run = top && this.told.runs[top.index];
-    fill(this.answer, h("span", {}, "Best run by"), way, pick, run
-      ? [h("span", { class: "best-mark", "aria-hidden": "true" }, "★"), h("a", { class: "best-run", href: `/run/${encodeURIComponent(run.id)}` }, this.names(run.id)), h("span", { class: "muted" }, `${key} ${number(top.value)}`)]
-      : h("span", { class: "muted" }, "no run has a value"));
-  }
-
-  // Few runs have the colours that they have elsewhere; many are shaded by the metric.
-  tint() {
-    if (this.ids.length <= 8 || !this.chosen) return colorOf;
-    const values = this.told.metrics[this.chosen].map((entry) => aspectOf(entry, this.state.value));
-    const known = values.filter(Number.isFinite);
-    const [low, high] = [Math.min(...known), Math.max(...known)];
-    return (id) => {
-      const value = values[this.ids.indexOf(id)];
-      return Number.isFinite(value) ? shade(high > low ? (value - low) / (high - low) : 0.5) : "#888";
-    };
+    fill(
+      this.answer,
+      h("span", {}, "Best run by"),
+      way,
+      pick,
+      run
+        ? [
+            h("span", { class: "best-mark", "aria-hidden": "true" }, "★"),
+            h("a", { class: "best-run", href: `/run/${encodeURIComponent(run.id)}` }, this.names(run.id)),
+            h("span", { class: "muted" }, `${key} ${number(top.value)}`),
+          ]
+        : h("span", { class: "muted" }, "no run has a value"),
+    );
   }
 
   drawPlots() {
-    const { told, names, state } = this;
     this.undraw.forEach((call) => call());
-    this.undraw = [];
-    const some = choices(told, state.value);
-    const everything = [...some.params, ...some.tags, ...some.metrics];
-    if (everything.length < 2) return fill(this.plots);
-    const goal = some.metrics.find((one) => parts(one).key === this.chosen);
-    const kinds = (one) => new Set(axis(told, one).values).size;
-    const numeric = some.params.filter((one) => !axis(told, one).ticks).sort((a, b) => kinds(b) - kinds(a))[0] ?? some.params[0];
-    const x = everything.includes(state.x) ? state.x : numeric ?? some.metrics.find((one) => one !== goal) ?? everything[0];
-    const y = everything.includes(state.y) ? state.y : goal ?? everything[1];
-    const chosen = state.axes.filter((one) => everything.includes(one));
-    const axes = chosen.length ? chosen : [...some.params.filter((one) => varied(axis(told, one))).slice(0, 5), ...(goal ? [goal] : [])];
-    const select = (name, now) => {
-      const group = (title, list) => (list.length ? h("optgroup", { label: title }, list.map((one) => h("option", { value: one, selected: one === now }, label(one)))) : null);
-      const made = h("select", { "aria-label": `${name.toUpperCase()} axis of the scatter plot`, onchange: () => this.view.set({ [name]: made.value }) }, group("Params", some.params), group("Tags", some.tags), group("Metrics", some.metrics));
-      return made;
-    };
-    const box = (one) => h("label", { class: "axis-choice" }, h("input", { type: "checkbox", checked: axes.includes(one), onchange: () => this.view.set({ axes: axes.includes(one) ? axes.filter((other) => other !== one) : [...axes, one] }) }), h("span", {}, label(one)));
-    const dots = h("div", { class: "chart-area" });
-    const strands = h("div", { class: "chart-area" });
-    const kept = h("span", { class: "muted", role: "status" });
-    const tint = this.tint();
-    fill(this.plots, h("div", { class: "plots" },
-      h("section", { class: "chart", "aria-label": "Scatter plot" }, h("div", { class: "toolbar plot-head" }, h("h2", {}, "Scatter"), select("y", y), h("span", { class: "muted" }, "over"), select("x", x)), dots),
-      h("section", { class: "chart", "aria-label": "Parallel coordinates" }, h("div", { class: "toolbar plot-head" }, h("h2", {}, "Parallel coordinates"), kept,
-        h("details", { class: "axes-menu" }, h("summary", {}, "Axes"), h("div", { class: "axes-list" }, everything.slice(0, 200).map(box)))), strands)),
-    this.ids.length <= 8 ? legend(told.runs, names, { hidden: new Set(), onHover: () => {}, onToggle: (id) => this.navigate(`/run/${encodeURIComponent(id)}`) }) : h("p", { class: "muted scale" }, "Colour: ", label(goal ?? ""), h("span", {}, " low "), [0, 0.25, 0.5, 0.75, 1].map((at) => h("span", { class: "swatch", style: { background: shade(at) } })), " high"));
-    this.undraw.push(scatter(dots, told, [x, y], { names, tint, onOpen: (id) => this.navigate(`/run/${encodeURIComponent(id)}`) }));
-    this.undraw.push(parallel(strands, told, axes, { tint, title: names, onKept: (ids) => fill(kept, ids === null ? "" : [`${plural(ids.length, "run")} kept: `, h("a", { href: `/?runs=${ids.join(",")}` }, "select them")]) }));
+    this.undraw = drawPlots(this, this.plots);
   }
 }
-
-const varied = (one) => one.high > one.low;

@@ -26,24 +26,41 @@ export function parallel(place, told, names, { tint, title, onKept }) {
   const lines = told.runs.map((run, index) => ({ run, y: axes.map((one) => share(one, one.values[index])) }));
   const brushes = new Map();
   const tip = h("div", { class: "chart-tip", hidden: true, "aria-hidden": "true" });
-  const canvas = h("div", { class: "parallel", role: "img", "aria-label": `Parallel coordinates of ${lines.length} runs over ${names.map(label).join(", ")}` });
+  const canvas = h("div", {
+    class: "parallel",
+    role: "img",
+    "aria-label": `Parallel coordinates of ${lines.length} runs over ${names.map(label).join(", ")}`,
+  });
   fill(place, canvas, tip);
   let near = null;
-  const kept = (line) => [...brushes].every(([at, [low, high]]) => line.y[at] !== null && line.y[at] >= low && line.y[at] <= high);
-  const u = new uPlot({
-    width: place.clientWidth || 400, height: HEIGHT, legend: { show: false }, padding: [34, 70, 14, 70],
-    scales: { x: { time: false, range: () => [0, axes.length - 1] }, y: { range: () => [0, 1] } },
-    axes: [{ show: false }, { show: false }],
-    series: [{}, { points: { show: false }, paths: () => null }],
-    cursor: { drag: { x: false, y: false }, points: { show: false }, x: false, y: false },
-    hooks: { draw: [(u) => draw(u)], setCursor: [(u) => hover(u)] },
-  }, [[0, axes.length - 1], [null, null]], canvas);
+  const kept = (line) =>
+    [...brushes].every(([at, [low, high]]) => line.y[at] !== null && line.y[at] >= low && line.y[at] <= high);
+  const u = new uPlot(
+    {
+      width: place.clientWidth || 400,
+      height: HEIGHT,
+      legend: { show: false },
+      padding: [34, 70, 14, 70],
+      scales: { x: { time: false, range: () => [0, axes.length - 1] }, y: { range: () => [0, 1] } },
+      axes: [{ show: false }, { show: false }],
+      series: [{}, { points: { show: false }, paths: () => null }],
+      cursor: { drag: { x: false, y: false }, points: { show: false }, x: false, y: false },
+      hooks: { draw: [(u) => draw(u)], setCursor: [(u) => hover(u)] },
+    },
+    [
+      [0, axes.length - 1],
+      [null, null],
+    ],
+    canvas,
+  );
 
   function draw(u) {
     const { ctx } = u;
     ctx.save();
     ctx.lineJoin = "round";
-    const order = [...lines].sort((a, b) => Number(kept(a)) - Number(kept(b)) || Number(a === near) - Number(b === near));
+    const order = [...lines].sort(
+      (a, b) => Number(kept(a)) - Number(kept(b)) || Number(a === near) - Number(b === near),
+    );
     for (const line of order) {
       const on = kept(line);
       ctx.strokeStyle = on ? tint(line.run.id) : color("--line");
@@ -82,7 +99,12 @@ export function parallel(place, told, names, { tint, title, onKept }) {
       const [low, high] = brushes.get(at);
       ctx.fillStyle = color("--accent");
       ctx.globalAlpha = 0.25;
-      ctx.fillRect(x - 8 * devicePixelRatio, u.valToPos(high, "y", true), 16 * devicePixelRatio, u.valToPos(low, "y", true) - u.valToPos(high, "y", true));
+      ctx.fillRect(
+        x - 8 * devicePixelRatio,
+        u.valToPos(high, "y", true),
+        16 * devicePixelRatio,
+        u.valToPos(low, "y", true) - u.valToPos(high, "y", true),
+      );
       ctx.globalAlpha = 1;
     }
     const room = u.bbox.width / Math.max(1, axes.length - 1);
@@ -95,7 +117,13 @@ export function parallel(place, told, names, { tint, title, onKept }) {
     ctx.fillStyle = color("--text");
     ctx.font = `600 ${12 * devicePixelRatio}${FONT}`;
     ctx.fillText(cut(label(one.name), room - 12 * devicePixelRatio), x, top - 16 * devicePixelRatio);
-    const ticks = one.ticks && one.ticks.length <= 12 ? one.ticks : [one.low, one.log ? Math.sqrt(one.low * one.high) : (one.low + one.high) / 2, one.high].map((value) => [value, one.ticks ? one.show(Math.round(value)) : number(value, 3)]);
+    const ticks =
+      one.ticks && one.ticks.length <= 12
+        ? one.ticks
+        : [one.low, one.log ? Math.sqrt(one.low * one.high) : (one.low + one.high) / 2, one.high].map((value) => [
+            value,
+            one.ticks ? one.show(Math.round(value)) : number(value, 3),
+          ]);
     ctx.font = `${11 * devicePixelRatio}${FONT}`;
     ctx.textAlign = "left";
     for (const [value, text] of one.high > one.low ? ticks : ticks.slice(0, 1)) {
@@ -123,7 +151,13 @@ export function parallel(place, told, names, { tint, title, onKept }) {
     tip.hidden = !next;
     if (next) {
       const index = lines.indexOf(next);
-      fill(tip, h("strong", {}, title(next.run.id)), axes.map((one) => h("div", {}, `${label(one.name)} ${one.values[index] === null ? "–" : one.show(one.values[index])}`)));
+      fill(
+        tip,
+        h("strong", {}, title(next.run.id)),
+        axes.map((one) =>
+          h("div", {}, `${label(one.name)} ${one.values[index] === null ? "–" : one.show(one.values[index])}`),
+        ),
+      );
       const right = left > u.over.clientWidth / 2;
       tip.style.left = right ? "auto" : `${left + 90}px`;
       tip.style.right = right ? `${place.clientWidth - left - 56}px` : "auto";

@@ -12,7 +12,9 @@ const FONT = '11.5px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 export function scatter(place, told, [xName, yName], { names, tint, onOpen }) {
   const x = axis(told, xName);
   const y = axis(told, yName);
-  const points = told.runs.map((run, index) => ({ run, x: x.values[index], y: y.values[index] })).filter((one) => one.x !== null && one.y !== null);
+  const points = told.runs
+    .map((run, index) => ({ run, x: x.values[index], y: y.values[index] }))
+    .filter((one) => one.x !== null && one.y !== null);
   fill(place);
   if (!points.length) {
     fill(place, h("p", { class: "chart-empty muted" }, "No run has both of these."));
@@ -28,28 +30,60 @@ export function scatter(place, told, [xName, yName], { names, tint, onOpen }) {
     return [one.low - air, one.high + air];
   };
   const look = (one, name, size) => ({
-    stroke: color("--muted"), font: FONT, label: label(name), labelFont: FONT, labelSize: 20, size, ticks: { show: false }, grid: { stroke: color("--line"), width: 1 },
-    ...(one.ticks ? { splits: () => one.ticks.map(([at]) => at), values: () => one.ticks.map(([, text]) => (text.length > 14 ? `${text.slice(0, 13)}…` : text)) }
-      : { ...(one.log ? { splits: decades } : {}), values: (u, at) => at.map((place) => (place === null ? "" : tick(place))) }),
+    stroke: color("--muted"),
+    font: FONT,
+    label: label(name),
+    labelFont: FONT,
+    labelSize: 20,
+    size,
+    ticks: { show: false },
+    grid: { stroke: color("--line"), width: 1 },
+    ...(one.ticks
+      ? {
+          splits: () => one.ticks.map(([at]) => at),
+          values: () => one.ticks.map(([, text]) => (text.length > 14 ? `${text.slice(0, 13)}…` : text)),
+        }
+      : {
+          ...(one.log ? { splits: decades } : {}),
+          values: (u, at) => at.map((place) => (place === null ? "" : tick(place))),
+        }),
   });
-  const u = new uPlot({
-    width: place.clientWidth || 400, height: HEIGHT, legend: { show: false },
-    scales: { x: { time: false, distr: x.log ? 3 : 1, range: () => wide(x) }, y: { distr: y.log ? 3 : 1, range: () => wide(y) } },
-    axes: [look(x, xName, 28), look(y, yName, y.ticks ? 100 : 60)],
-    series: [{}, { points: { show: false }, paths: () => null }],
-    cursor: { drag: { x: false, y: false }, points: { show: false }, y: false, x: false },
-    hooks: {
-      draw: [(u) => draw(u)],
-      setCursor: [(u) => hover(u)],
+  const u = new uPlot(
+    {
+      width: place.clientWidth || 400,
+      height: HEIGHT,
+      legend: { show: false },
+      scales: {
+        x: { time: false, distr: x.log ? 3 : 1, range: () => wide(x) },
+        y: { distr: y.log ? 3 : 1, range: () => wide(y) },
+      },
+      axes: [look(x, xName, 28), look(y, yName, y.ticks ? 100 : 60)],
+      series: [{}, { points: { show: false }, paths: () => null }],
+      cursor: { drag: { x: false, y: false }, points: { show: false }, y: false, x: false },
+      hooks: {
+        draw: [(u) => draw(u)],
+        setCursor: [(u) => hover(u)],
+      },
     },
-  }, [[x.low, x.high], [null, null]], canvas);
+    [
+      [x.low, x.high],
+      [null, null],
+    ],
+    canvas,
+  );
 
   function draw(u) {
     const { ctx } = u;
     ctx.save();
     for (const one of points) {
       ctx.beginPath();
-      ctx.arc(u.valToPos(one.x, "x", true), u.valToPos(one.y, "y", true), (one === near ? 7 : 5) * devicePixelRatio, 0, 2 * Math.PI);
+      ctx.arc(
+        u.valToPos(one.x, "x", true),
+        u.valToPos(one.y, "y", true),
+        (one === near ? 7 : 5) * devicePixelRatio,
+        0,
+        2 * Math.PI,
+      );
       ctx.fillStyle = tint(one.run.id);
       ctx.globalAlpha = one === near ? 1 : 0.8;
       ctx.fill();
@@ -66,7 +100,12 @@ export function scatter(place, told, [xName, yName], { names, tint, onOpen }) {
     const next = found && far(found) < 30 ? found : null;
     tip.hidden = !next;
     if (next) {
-      fill(tip, h("strong", {}, names(next.run.id)), h("div", {}, `${label(xName)} ${x.show(next.x)}`), h("div", {}, `${label(yName)} ${y.show(next.y)}`));
+      fill(
+        tip,
+        h("strong", {}, names(next.run.id)),
+        h("div", {}, `${label(xName)} ${x.show(next.x)}`),
+        h("div", {}, `${label(yName)} ${y.show(next.y)}`),
+      );
       const over = u.over.getBoundingClientRect();
       const right = left > over.width / 2;
       const base = over.left - place.getBoundingClientRect().left + left;

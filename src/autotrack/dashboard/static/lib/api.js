@@ -32,8 +32,15 @@ export async function get(path, params = {}, signal = undefined) {
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
   }
-  if (!answer.ok) throw new ApiError(body?.error ?? `The server answered ${answer.status}.`, answer.status, body?.position, body?.length);
-  if (body === null) throw new ApiError("The server's answer is no JSON. Is another program on this address?", answer.status);
+  if (!answer.ok)
+    throw new ApiError(
+      body?.error ?? `The server answered ${answer.status}.`,
+      answer.status,
+      body?.position,
+      body?.length,
+    );
+  if (body === null)
+    throw new ApiError("The server's answer is no JSON. Is another program on this address?", answer.status);
   return body;
 }
 

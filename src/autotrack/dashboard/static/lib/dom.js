@@ -15,7 +15,8 @@ export function svg(tag, props, ...children) {
 function filled(element, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === null || value === undefined) continue;
-    if (name.startsWith("aria-")) element.setAttribute(name, String(value)); // "false" says something there
+    if (name.startsWith("aria-"))
+      element.setAttribute(name, String(value)); // "false" says something there
     else if (value === false) continue;
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "style") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, one);

@@ -4,8 +4,15 @@ const WORD = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 // What the header of every run has, with its label.
 export const HEADER = {
-  name: "Name", status: "Status", started_at: "Started", duration: "Duration", ended_at: "Ended",
-  project: "Project", integration: "Integration", id: "Id", parent_id: "Parent",
+  name: "Name",
+  status: "Status",
+  started_at: "Started",
+  duration: "Duration",
+  ended_at: "Ended",
+  project: "Project",
+  integration: "Integration",
+  id: "Id",
+  parent_id: "Parent",
 };
 
 // The field of a key: field("params", "a b") is params."a b".
@@ -16,7 +23,10 @@ export function field(group, key, aspect = "") {
 
 // The parts of a field: {group, key, aspect}; for a field of the header the group is "".
 export function parts(name) {
-  const found = /^(params|tags|metrics)\.(?:"((?:\\.|[^"\\])*)"|(.+?))(?:\.(last|min|max|best|count|first_step|last_step))?$/.exec(name);
+  const found =
+    /^(params|tags|metrics)\.(?:"((?:\\.|[^"\\])*)"|(.+?))(?:\.(last|min|max|best|count|first_step|last_step))?$/.exec(
+      name,
+    );
   if (!found) return { group: "", key: name, aspect: "" };
   const key = found[2] !== undefined ? found[2].replace(/\\(.)/g, "$1") : found[3];
   if (found[1] === "metrics") return { group: "metrics", key, aspect: found[4] ?? "last" };
@@ -26,7 +36,7 @@ export function parts(name) {
 // What the column is called for people.
 export function label(name) {
   const { group, key } = parts(name);
-  return group ? key : HEADER[name] ?? name;
+  return group ? key : (HEADER[name] ?? name);
 }
 
 // A text as the query language quotes it.
@@ -51,7 +61,12 @@ export function higherIsBetter(key) {
 // Of metrics in the order of `ranked`, the one that runs are most likely judged by: on data that were held out, if any is.
 export function goal(ranked) {
   const judged = ranked.filter((key) => MORE.test(key) || LESS.test(key));
-  return judged.find((key) => /(^|[^a-z])(val|valid|validation|eval|test)([^a-z]|$)/i.test(key)) ?? judged[0] ?? ranked[0] ?? "";
+  return (
+    judged.find((key) => /(^|[^a-z])(val|valid|validation|eval|test)([^a-z]|$)/i.test(key)) ??
+    judged[0] ??
+    ranked[0] ??
+    ""
+  );
 }
 
 // Metrics in the order in which they are worth looking at: those of most runs first; epochs and learning rates, which are

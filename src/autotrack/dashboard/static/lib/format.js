@@ -63,7 +63,12 @@ export function time(iso) {
 export function ago(iso, now = Date.now()) {
   if (!iso) return NONE;
   const seconds = Math.max(0, (now - new Date(iso).getTime()) / 1000);
-  const steps = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [86400 * 60, 86400, "d"]];
+  const steps = [
+    [60, 1, "s"],
+    [3600, 60, "min"],
+    [86400, 3600, "h"],
+    [86400 * 60, 86400, "d"],
+  ];
   for (const [below, unit, name] of steps) if (seconds < below) return `${Math.floor(seconds / unit)} ${name} ago`;
   return time(iso).slice(0, 10);
 }

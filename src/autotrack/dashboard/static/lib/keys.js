@@ -47,20 +47,39 @@ function typing(element) {
   return element.isContentEditable || ["TEXTAREA", "SELECT"].includes(element.tagName);
 }
 
-const NAMES = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Enter: "Enter", " ": "Space", Escape: "Esc" };
+const NAMES = {
+  ArrowDown: "↓",
+  ArrowUp: "↑",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  Enter: "Enter",
+  " ": "Space",
+  Escape: "Esc",
+};
 
 // The dialog that shows the keys.
 export function help() {
-  const named = (key) => key.split(" ").length > 1 && key !== " " ? key.split(" ") : [NAMES[key] ?? key];
+  const named = (key) => (key.split(" ").length > 1 && key !== " " ? key.split(" ") : [NAMES[key] ?? key]);
   const row = (one) =>
-    h("div", { class: "key-row" }, h("dt", {}, one.keys.map((key) => named(key).map((part) => h("kbd", {}, part)))),
-      h("dd", {}, one.means));
+    h(
+      "div",
+      { class: "key-row" },
+      h(
+        "dt",
+        {},
+        one.keys.map((key) => named(key).map((part) => h("kbd", {}, part))),
+      ),
+      h("dd", {}, one.means),
+    );
   const dialog = h("dialog", { class: "dialog", "aria-labelledby": "keys-title" });
-  fill(dialog,
+  fill(
+    dialog,
     h("h2", { id: "keys-title" }, "Keys"),
     page.length ? [h("h3", {}, "On this page"), h("dl", { class: "key-list" }, page.map(row))] : null,
-    h("h3", {}, "Everywhere"), h("dl", { class: "key-list" }, always.map(row)),
-    h("form", { method: "dialog" }, h("button", { class: "primary" }, "Close")));
+    h("h3", {}, "Everywhere"),
+    h("dl", { class: "key-list" }, always.map(row)),
+    h("form", { method: "dialog" }, h("button", { class: "primary" }, "Close")),
+  );
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.body.append(dialog);

@@ -13,14 +13,21 @@ const SHAPES = {
 // A status as a word and a shape: never by colour alone.
 export function status(word) {
   const known = word in SHAPES;
-  const shape = svg("svg", { viewBox: "0 0 16 16", width: "11", height: "11", "aria-hidden": "true" },
-    svg("path", { d: SHAPES[word] ?? "M8 3a5 5 0 1 0 .01 0z" }));
+  const shape = svg(
+    "svg",
+    { viewBox: "0 0 16 16", width: "11", height: "11", "aria-hidden": "true" },
+    svg("path", { d: SHAPES[word] ?? "M8 3a5 5 0 1 0 .01 0z" }),
+  );
   return h("span", { class: `status ${known ? `status-${word}` : ""}` }, shape, String(word));
 }
 
 // A link to the run's own page.
 export function runLink(run, text) {
-  return h("a", { href: `/run/${encodeURIComponent(run.id)}`, class: "run-link", title: run.id }, text ?? run.name ?? short(run.id));
+  return h(
+    "a",
+    { href: `/run/${encodeURIComponent(run.id)}`, class: "run-link", title: run.id },
+    text ?? run.name ?? short(run.id),
+  );
 }
 
 // Nothing is here, and what to do about it.
@@ -44,14 +51,22 @@ export function command(text) {
 }
 
 export function copyButton(text, label = "Copy") {
-  const button = h("button", { type: "button", class: "quiet small", onclick: async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Select it to copy"; // no clipboard without https on other hosts
-    }
-    setTimeout(() => (button.textContent = label), 1500);
-  } }, label);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet small",
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          button.textContent = "Copied";
+        } catch {
+          button.textContent = "Select it to copy"; // no clipboard without https on other hosts
+        }
+        setTimeout(() => (button.textContent = label), 1500);
+      },
+    },
+    label,
+  );
   return button;
 }

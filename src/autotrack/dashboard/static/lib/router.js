@@ -32,7 +32,9 @@ export function remember(query) {
 
 // Commas, colons, slashes and the like need no escaping in a query; so the address can be read.
 function readable(search) {
-  return search.replace(/%(2C|3A|2F|40|21|28|29|2A|22)/gi, (code) => (code === "%22" ? code : decodeURIComponent(code)));
+  return search.replace(/%(2C|3A|2F|40|21|28|29|2A|22)/gi, (code) =>
+    code === "%22" ? code : decodeURIComponent(code),
+  );
 }
 
 // Show what the address says.
@@ -86,7 +88,8 @@ function mark() {
 // Follow links to our own pages in place; everything else is the browser's.
 export function start() {
   document.addEventListener("click", (event) => {
-    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+      return;
     const link = event.target.closest?.("a[href]");
     if (!link || link.target || link.hasAttribute("download")) return;
     const target = new URL(link.href, location.href);

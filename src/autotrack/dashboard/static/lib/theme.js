@@ -13,7 +13,8 @@
 
   function apply() {
     const wanted = chosen();
-    document.documentElement.dataset.theme = wanted === "light" || wanted === "dark" ? wanted : system.matches ? "dark" : "light";
+    document.documentElement.dataset.theme =
+      wanted === "light" || wanted === "dark" ? wanted : system.matches ? "dark" : "light";
     window.dispatchEvent(new Event("themechange"));
   }
 

@@ -6,7 +6,8 @@ import { remember } from "/static/lib/router.js";
 export function view(query, defaults) {
   const state = {};
   const heard = [];
-  for (const [name, plain] of Object.entries(defaults)) state[name] = query.has(name) ? parsed(query.get(name), plain) : copy(plain);
+  for (const [name, plain] of Object.entries(defaults))
+    state[name] = query.has(name) ? parsed(query.get(name), plain) : copy(plain);
 
   function address() {
     const kept = new URLSearchParams();
@@ -48,7 +49,8 @@ function written(value) {
 function split(text) {
   if (!text) return [];
   return (text.match(/(?:\\.|[^,\\])*(?:,|$)/g) ?? [])
-    .slice(0, -1).concat(text.endsWith(",") ? [""] : [])
+    .slice(0, -1)
+    .concat(text.endsWith(",") ? [""] : [])
     .map((one) => one.replace(/,$/, "").replace(/\\(.)/g, "$1"));
 }
 

@@ -66,7 +66,7 @@ function shown(told, file, name) {
 
 function grid(told, name) {
   const numeric = told.columns.map((_, index) => told.rows.some((row) => isNumber(row[index])) && told.rows.every((row) => row[index] === null || row[index] === "" || isNumber(row[index])));
-  const columns = [{ name: "Row", right: true }, ...told.columns.map((column, index) => ({ name: String(column), right: numeric[index], class: "cell" }))];
+  const columns = [{ name: "Row", right: true }, ...told.columns.map((column, index) => ({ name: String(column), right: numeric[index], class: numeric[index] ? null : "cell" }))];
   return table(name, columns, told.rows.map((row, index) => [h("span", { class: "hint" }, index + 1), ...row.map((cell) => (typeof cell === "number" ? number(cell, 8) : cell === null ? h("span", { class: "absent" }, "none") : String(cell)))]));
 }
 

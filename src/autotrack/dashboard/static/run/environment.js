@@ -35,7 +35,8 @@ export async function show(root, { run, query, signal, go }) {
 
 function machine(run, other) {
   const keys = [...new Set([...Object.keys(run.environment), ...Object.keys(other?.run.environment ?? {})])].filter((key) => !LEFT.has(key));
-  const pairs = keys.map((key) => [key, said(run.environment[key]), other ? said(other.run.environment[key]) : null]).filter(([, one, two]) => one || two);
+  const told = (environment, key) => (key === "command" && Array.isArray(environment[key]) ? environment[key].join(" ") : said(environment[key]));
+  const pairs = keys.map((key) => [key, told(run.environment, key), other ? told(other.run.environment, key) : null]).filter(([, one, two]) => one || two);
   return section("Machine and Python", beside("Machine and Python", "", pairs.map(([key, ...rest]) => [NAMES[key] ?? key.replaceAll("_", " "), ...rest]), other));
 }
 

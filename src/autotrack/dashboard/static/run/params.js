@@ -5,6 +5,8 @@ import { value } from "/static/lib/format.js";
 import { empty, runLink } from "/static/lib/parts.js";
 import { matches, otherRun, search, table } from "/static/run/bits.js";
 
+const MOST = 2000;
+
 export async function show(root, context) {
   const { query, signal, go } = context;
   let { run } = context;
@@ -45,13 +47,13 @@ export async function show(root, context) {
     const shown = names.filter((key) => matches(text, key, value(own[key])) && (!other || !only || differs(key)));
     const columns = ["Param", { name: "Value", class: "wrap" }];
     if (other) columns.push({ name: runLink(other), class: "wrap" });
-    const rows = shown.map((key) => ({
+    const rows = shown.slice(0, MOST).map((key) => ({
       class: differs(key) && !only ? "changed" : null,
       cells: [h("span", { class: "key" }, key), [cell(own, key), replaced(key)], ...(other ? [cell(other.params, key)] : [])],
     }));
     const none = other && only && !text ? "Both runs have the same params." : text ? "No param fits." : "No params yet.";
     fill(list, table("Params", columns, rows, { empty: none }),
-      h("p", { class: "hint" }, `${shown.length} of ${names.length} params${run.integration ? ", as the framework had them: its defaults are among them" : ""}.`));
+      h("p", { class: "hint" }, `${Math.min(shown.length, MOST)} of ${names.length} params${run.integration ? ", as the framework had them: its defaults are among them" : ""}.`));
   }
 
   function replaced(key) {

@@ -4,18 +4,30 @@ import { HEADER, label, parts } from "/static/lib/fields.js";
 import { ago, asNumber, duration, NONE, number, short, time, took, value } from "/static/lib/format.js";
 import { runLink, status } from "/static/lib/parts.js";
 
-const WIDTHS = { name: 210, status: 94, started_at: 108, ended_at: 150, duration: 98, project: 110, integration: 116, id: 150, parent_id: 150 };
+const WIDTHS = {
+  name: 210,
+  status: 94,
+  started_at: 108,
+  ended_at: 150,
+  duration: 98,
+  project: 110,
+  integration: 116,
+  id: 150,
+  parent_id: 150,
+};
 
 // {id, label, aspect, width, numeric, title}: how the column of this field looks; `numbers`: it has nothing but numbers.
 export function column(id, numbers = false) {
   const { group, aspect } = parts(id);
   const metric = group === "metrics";
   return {
-    id, group, aspect,
+    id,
+    group,
+    aspect,
     label: label(id),
     width: WIDTHS[id] ?? (metric ? 158 : 118),
     numeric: metric || numbers || id === "duration",
-    title: group ? id : HEADER[id] ?? id,
+    title: group ? id : (HEADER[id] ?? id),
   };
 }
 
@@ -28,16 +40,27 @@ export function cell(column, run, curves) {
   }
   if (column.group) {
     const told = run.values?.[column.id];
-    return h("span", { class: typeof told === "number" ? "cell-number" : "cell-text", title: value(told) }, typeof told === "number" ? number(told) : value(told));
+    return h(
+      "span",
+      { class: typeof told === "number" ? "cell-number" : "cell-text", title: value(told) },
+      typeof told === "number" ? number(told) : value(told),
+    );
   }
   switch (column.id) {
-    case "name": return runLink(run, run.name || short(run.id));
-    case "status": return status(run.status);
-    case "started_at": return h("time", { datetime: run.started_at, title: time(run.started_at) }, ago(run.started_at));
-    case "ended_at": return run.ended_at ? time(run.ended_at) : NONE;
-    case "duration": return duration(took(run));
-    case "id": return h("span", { class: "mono" }, run.id);
-    default: return value(run[column.id] ?? run.values?.[column.id]);
+    case "name":
+      return runLink(run, run.name || short(run.id));
+    case "status":
+      return status(run.status);
+    case "started_at":
+      return h("time", { datetime: run.started_at, title: time(run.started_at) }, ago(run.started_at));
+    case "ended_at":
+      return run.ended_at ? time(run.ended_at) : NONE;
+    case "duration":
+      return duration(took(run));
+    case "id":
+      return h("span", { class: "mono" }, run.id);
+    default:
+      return value(run[column.id] ?? run.values?.[column.id]);
   }
 }
 

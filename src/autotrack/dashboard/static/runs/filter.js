@@ -14,14 +14,39 @@ export class Filter {
     this.told = where;
     this.at = -1;
     this.input = h("input", {
-      type: "text", class: "filter-input mono", value: where, placeholder: `Filter, such as: ${EXAMPLES}`, spellcheck: "false",
-      autocomplete: "off", autocapitalize: "off", role: "combobox", "aria-label": "Filter", "aria-expanded": "false",
-      "aria-controls": "filter-list", "aria-autocomplete": "list", "aria-describedby": "filter-error",
+      type: "text",
+      class: "filter-input mono",
+      value: where,
+      placeholder: `Filter, such as: ${EXAMPLES}`,
+      spellcheck: "false",
+      autocomplete: "off",
+      autocapitalize: "off",
+      role: "combobox",
+      "aria-label": "Filter",
+      "aria-expanded": "false",
+      "aria-controls": "filter-list",
+      "aria-autocomplete": "list",
+      "aria-describedby": "filter-error",
     });
-    this.list = h("ul", { id: "filter-list", role: "listbox", class: "filter-list", "aria-label": "Completions", hidden: true });
+    this.list = h("ul", {
+      id: "filter-list",
+      role: "listbox",
+      class: "filter-list",
+      "aria-label": "Completions",
+      hidden: true,
+    });
     this.error = h("div", { id: "filter-error", class: "filter-error", "aria-live": "polite" });
-    this.clear = h("button", { type: "button", class: "quiet small filter-clear", onclick: () => this.write("") }, "Clear");
-    this.element = h("div", { class: "filter" }, h("div", { class: "filter-box" }, this.input, this.clear, this.list), this.error);
+    this.clear = h(
+      "button",
+      { type: "button", class: "quiet small filter-clear", onclick: () => this.write("") },
+      "Clear",
+    );
+    this.element = h(
+      "div",
+      { class: "filter" },
+      h("div", { class: "filter-box" }, this.input, this.clear, this.list),
+      this.error,
+    );
     const later = debounce(() => this.tell(), 450);
     this.input.addEventListener("input", () => {
       this.complete();
@@ -58,13 +83,29 @@ export class Filter {
     if (typeof error.position === "number") {
       const from = Math.min(error.position, text.length);
       const word = text.slice(from, from + (error.length || 1));
-      append(this.error, h("code", { class: "filter-query" }, text.slice(0, from),
-        h("mark", {}, word || "\u00a0"), text.slice(from + word.length)));
+      append(
+        this.error,
+        h(
+          "code",
+          { class: "filter-query" },
+          text.slice(0, from),
+          h("mark", {}, word || "\u00a0"),
+          text.slice(from + word.length),
+        ),
+      );
     }
     append(this.error, h("span", {}, error.message));
     if (/^[\w .-]+$/.test(text) && !/\b(and|or|not|in|is)\b/.test(text)) {
       const search = `name ~ ${quoted(text)}`;
-      append(this.error, h("button", { type: "button", class: "small", onclick: () => this.write(search) }, "Search names: ", h("code", {}, search)));
+      append(
+        this.error,
+        h(
+          "button",
+          { type: "button", class: "small", onclick: () => this.write(search) },
+          "Search names: ",
+          h("code", {}, search),
+        ),
+      );
     }
   }
 
@@ -94,13 +135,26 @@ export class Filter {
     const found = this.offers(before.slice(0, before.length - word.length), word).slice(0, 12);
     this.word = word;
     this.at = -1;
-    fill(this.list, found.map(([text, what], index) => h("li", {
-      role: "option", id: `offer-${index}`, "aria-selected": "false", data: { text },
-      onmousedown: (event) => {
-        event.preventDefault(); // the box keeps the focus
-        this.take(text);
-      },
-    }, h("code", {}, text), h("span", { class: "muted" }, what))));
+    fill(
+      this.list,
+      found.map(([text, what], index) =>
+        h(
+          "li",
+          {
+            role: "option",
+            id: `offer-${index}`,
+            "aria-selected": "false",
+            data: { text },
+            onmousedown: (event) => {
+              event.preventDefault(); // the box keeps the focus
+              this.take(text);
+            },
+          },
+          h("code", {}, text),
+          h("span", { class: "muted" }, what),
+        ),
+      ),
+    );
     this.list.hidden = !found.length;
     this.input.setAttribute("aria-expanded", found.length > 0);
     this.input.removeAttribute("aria-activedescendant");
@@ -113,14 +167,27 @@ export class Filter {
     if (/(=|<|>|~)\s*$/.test(before)) return [];
     if (/[\w")]\s+$/.test(before) && !/\b(and|or|not|\()\s+$/i.test(before)) {
       const operators = /(<|>|=|~|\bin|\bnull)[^<>=~]*$/.test(before.split(/\b(?:and|or)\b/).pop())
-        ? [["and", "both"], ["or", "either"]] : [["=", "equals"], ["!=", "differs"], ["<", "below"], [">=", "at least"], ["~", "contains"], ["is null", "has none"]];
+        ? [
+            ["and", "both"],
+            ["or", "either"],
+          ]
+        : [
+            ["=", "equals"],
+            ["!=", "differs"],
+            ["<", "below"],
+            [">=", "at least"],
+            ["~", "contains"],
+            ["is null", "has none"],
+          ];
       return operators.filter(fits);
     }
     const { params = {}, metrics = {}, tags = {} } = this.known() ?? {};
     const all = [
       ...FIELDS.map((one) => [one, HEADER[one].toLowerCase()]),
       ...Object.keys(params).map((key) => [field("params", key), "param"]),
-      ...Object.keys(metrics).flatMap((key) => ["last", "min", "max"].map((one) => [field("metrics", key, one), "metric"])),
+      ...Object.keys(metrics).flatMap((key) =>
+        ["last", "min", "max"].map((one) => [field("metrics", key, one), "metric"]),
+      ),
       ...Object.keys(tags).map((key) => [field("tags", key), "tag"]),
     ].filter(fits);
     return all.sort((a, b) => Number(!a[0].startsWith(word)) - Number(!b[0].startsWith(word)));

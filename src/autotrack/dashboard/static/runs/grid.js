@@ -13,8 +13,12 @@ export class Grid {
     this.active = -1;
     this.header = h("div", { role: "row", class: "grid-row grid-head", "aria-rowindex": "1" });
     this.body = h("div", { role: "rowgroup", class: "grid-body" });
-    this.element = h("div", { role: "grid", class: "grid", tabindex: "0", "aria-label": "Runs", "aria-multiselectable": "true" },
-      h("div", { role: "rowgroup", class: "grid-top" }, this.header), this.body);
+    this.element = h(
+      "div",
+      { role: "grid", class: "grid", tabindex: "0", "aria-label": "Runs", "aria-multiselectable": "true" },
+      h("div", { role: "rowgroup", class: "grid-top" }, this.header),
+      this.body,
+    );
     this.drawn = new Map(); // index -> {run, row}: rows that stay in sight while scrolling are not made anew
     this.element.addEventListener("scroll", () => this.draw(true), { passive: true });
     this.element.addEventListener("keydown", (event) => this.key(event));
@@ -25,12 +29,18 @@ export class Grid {
   // Columns, sorting or selection changed.
   redraw() {
     const columns = this.told.columns();
-    this.element.style.setProperty("--columns", `34px ${columns.map((one, index) => (index ? `${one.width}px` : `minmax(${one.width}px, 1fr)`)).join(" ")}`);
+    this.element.style.setProperty(
+      "--columns",
+      `34px ${columns.map((one, index) => (index ? `${one.width}px` : `minmax(${one.width}px, 1fr)`)).join(" ")}`,
+    );
     this.element.style.setProperty("--width", `${34 + columns.reduce((sum, one) => sum + one.width, 0)}px`);
     this.element.setAttribute("aria-colcount", columns.length + 1);
     const focused = this.header.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-    fill(this.header, h("div", { role: "columnheader", class: "grid-cell grid-check" }, h("span", { class: "sr-only" }, "Selected")),
-      columns.map((one) => this.head(one)));
+    fill(
+      this.header,
+      h("div", { role: "columnheader", class: "grid-cell grid-check" }, h("span", { class: "sr-only" }, "Selected")),
+      columns.map((one) => this.head(one)),
+    );
     if (focused) this.header.querySelector(`button[data-id="${CSS.escape(focused)}"]`)?.focus();
     this.draw();
   }
@@ -40,28 +50,42 @@ export class Grid {
     const place = sort.findIndex((one) => one.replace(/^-/, "") === column.id);
     const down = place >= 0 && sort[place].startsWith("-");
     const arrow = place < 0 ? "" : down ? "↓" : "↑";
-    const button = h("button", {
-      type: "button", class: "head-button", data: { id: column.id }, draggable: "true",
-      title: `${column.title}: sort by it; with Shift, after what is sorted already; Alt+arrows or dragging moves the column`,
-      onclick: (event) => this.told.onSort(column.id, event.shiftKey),
-      onkeydown: (event) => {
-        if (!event.altKey || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-        event.preventDefault();
-        this.told.onMove(column.id, event.key === "ArrowLeft" ? -1 : 1);
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "head-button",
+        data: { id: column.id },
+        draggable: "true",
+        title: `${column.title}: sort by it; with Shift, after what is sorted already; Alt+arrows or dragging moves the column`,
+        onclick: (event) => this.told.onSort(column.id, event.shiftKey),
+        onkeydown: (event) => {
+          if (!event.altKey || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+          event.preventDefault();
+          this.told.onMove(column.id, event.key === "ArrowLeft" ? -1 : 1);
+        },
+        ondragstart: (event) => event.dataTransfer.setData("text/x-column", column.id),
       },
-      ondragstart: (event) => event.dataTransfer.setData("text/x-column", column.id),
-    }, h("span", { class: "head-label" }, column.label),
+      h("span", { class: "head-label" }, column.label),
       column.aspect && column.aspect !== "last" ? h("span", { class: "head-aspect" }, column.aspect) : null,
-      arrow ? h("span", { class: "head-arrow", "aria-hidden": "true" }, arrow + (sort.length > 1 ? place + 1 : "")) : null);
-    return h("div", {
-      role: "columnheader", class: `grid-cell ${column.numeric ? "grid-num" : ""}`,
-      "aria-sort": place < 0 ? "none" : down ? "descending" : "ascending",
-      ondragover: (event) => event.dataTransfer.types.includes("text/x-column") && event.preventDefault(),
-      ondrop: (event) => {
-        event.preventDefault();
-        this.told.onMove(event.dataTransfer.getData("text/x-column"), column.id);
+      arrow
+        ? h("span", { class: "head-arrow", "aria-hidden": "true" }, arrow + (sort.length > 1 ? place + 1 : ""))
+        : null,
+    );
+    return h(
+      "div",
+      {
+        role: "columnheader",
+        class: `grid-cell ${column.numeric ? "grid-num" : ""}`,
+        "aria-sort": place < 0 ? "none" : down ? "descending" : "ascending",
+        ondragover: (event) => event.dataTransfer.types.includes("text/x-column") && event.preventDefault(),
+        ondrop: (event) => {
+          event.preventDefault();
+          this.told.onMove(event.dataTransfer.getData("text/x-column"), column.id);
+        },
       },
-    }, button);
+      button,
+    );
   }
 
   // Put the rows that are seen into the document; `same`: nothing but the place has changed.
@@ -85,7 +109,8 @@ export class Grid {
       made.push(row);
     }
     this.body.replaceChildren(...made);
-    if (this.active >= first && this.active < last) this.element.setAttribute("aria-activedescendant", `row-${this.active}`);
+    if (this.active >= first && this.active < last)
+      this.element.setAttribute("aria-activedescendant", `row-${this.active}`);
     else this.element.removeAttribute("aria-activedescendant");
     this.told.onSeen(seen);
   }
@@ -96,7 +121,8 @@ export class Grid {
     const found = (index) => {
       const id = this.drawn.get(index)?.run.id;
       for (let by = 0; id && by < 60; by += 1) {
-        for (const place of [index + by, index - by]) if (place >= 0 && place < rows.count && rows.at(place).run?.id === id) return place;
+        for (const place of [index + by, index - by])
+          if (place >= 0 && place < rows.count && rows.at(place).run?.id === id) return place;
       }
       return index;
     };
@@ -109,7 +135,11 @@ export class Grid {
 
   row(item, index) {
     const row = h("div", {
-      role: "row", id: `row-${index}`, class: "grid-row", "aria-rowindex": index + 2, style: { top: `${index * ROW}px` },
+      role: "row",
+      id: `row-${index}`,
+      class: "grid-row",
+      "aria-rowindex": index + 2,
+      style: { top: `${index * ROW}px` },
     });
     if (index === this.active) row.classList.add("grid-active");
     if (item.kind === "group") return this.groupRow(row, item.group, index);
@@ -125,7 +155,12 @@ export class Grid {
       this.active = index;
       this.told.onSelect(index, run, event.shiftKey);
     });
-    const box = h("input", { type: "checkbox", tabindex: "-1", checked: chosen, "aria-label": `Select ${run.name || run.id}` });
+    const box = h("input", {
+      type: "checkbox",
+      tabindex: "-1",
+      checked: chosen,
+      "aria-label": `Select ${run.name || run.id}`,
+    });
     const mark = h("span", { class: "grid-color", style: chosen ? { background: this.told.color(run.id) } : null });
     append(row, h("div", { role: "gridcell", class: "grid-cell grid-check" }, mark, box));
     this.told.columns().forEach((one, place) => {
@@ -142,18 +177,46 @@ export class Grid {
     const children = this.told.rows().children.get(item.run.id);
     if (!children) return indent;
     const open = item.list.isOpen(item.run);
-    return [indent, h("button", {
-      type: "button", class: "twisty", tabindex: "-1", "aria-expanded": open, title: plural(children, "run") + " inside",
-      "aria-label": `${plural(children, "run")} inside ${item.run.name}`, onclick: () => this.told.onExpand(item, index),
-    }, open ? "▾" : "▸")];
+    return [
+      indent,
+      h(
+        "button",
+        {
+          type: "button",
+          class: "twisty",
+          tabindex: "-1",
+          "aria-expanded": open,
+          title: plural(children, "run") + " inside",
+          "aria-label": `${plural(children, "run")} inside ${item.run.name}`,
+          onclick: () => this.told.onExpand(item, index),
+        },
+        open ? "▾" : "▸",
+      ),
+    ];
   }
 
   groupRow(row, group, index) {
     row.classList.add("grid-group");
     const shown = group.value === null ? "(none)" : value(group.value);
-    return append(row, h("div", { role: "gridcell", class: "grid-cell" },
-      h("button", { type: "button", class: "twisty", "aria-expanded": group.open, onclick: () => this.told.onExpand({ kind: "group", group }, index) },
-        group.open ? "▾" : "▸", h("strong", {}, shown), h("span", { class: "muted" }, plural(group.count, "run")))));
+    return append(
+      row,
+      h(
+        "div",
+        { role: "gridcell", class: "grid-cell" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "twisty",
+            "aria-expanded": group.open,
+            onclick: () => this.told.onExpand({ kind: "group", group }, index),
+          },
+          group.open ? "▾" : "▸",
+          h("strong", {}, shown),
+          h("span", { class: "muted" }, plural(group.count, "run")),
+        ),
+      ),
+    );
   }
 
   // Make a row the active one, and bring it into sight.

@@ -1,10 +1,9 @@
 // The runs: filter, group, sort, choose columns, select; the whole view is in the address.
 import { get, live } from "/static/lib/api.js";
 import { debounce, fill, h, stylesheet } from "/static/lib/dom.js";
-import { field, higherIsBetter, label, parts } from "/static/lib/fields.js";
+import { parts } from "/static/lib/fields.js";
 import { number, plural } from "/static/lib/format.js";
 import { keys } from "/static/lib/keys.js";
-import { command, empty, problem } from "/static/lib/parts.js";
 import { view } from "/static/lib/view.js";
 import { assign, colorOf } from "/static/charts/palette.js";
 import { column } from "/static/runs/cells.js";
@@ -14,6 +13,7 @@ import { Grid } from "/static/runs/grid.js";
 import { Panel } from "/static/runs/panel.js";
 import { Rows } from "/static/runs/rows.js";
 import { Sparklines } from "/static/runs/sparklines.js";
+import { drawControls, pageKeys, showFailure, showNothing, sortedBy } from "/static/runs/tools.js";
 
 const START = { where: "", sort: ["-started_at"], columns: [], group: "", nested: false, runs: [] };
 const SAMPLE = 50; // newest runs that tell which params vary
@@ -21,7 +21,9 @@ const SELECTED = 100; // at most: as many as the server draws at once
 const COMPARED = 50; // as many as the server compares at once
 
 export async function show(root, { query, signal, navigate }) {
-  const styles = ["/static/runs/runs.css", "/static/charts/charts.css", "/static/vendor/uplot/uPlot.min.css"].map(stylesheet);
+  const styles = ["/static/runs/runs.css", "/static/charts/charts.css", "/static/vendor/uplot/uPlot.min.css"].map(
+    stylesheet,
+  );
   const [info, columns] = await Promise.all([get("/api/info", {}, signal), get("/api/columns", {}, signal), ...styles]);
   const sample = (await get("/api/runs", { columns: candidates(columns), limit: SAMPLE }, signal)).runs;
   if (!signal.aborted) new RunsPage(root, info, columns, sample, view(query, START), signal, navigate).start();
@@ -29,25 +31,63 @@ export async function show(root, { query, signal, navigate }) {
 
 class RunsPage {
   constructor(root, info, known, sample, told, signal, navigate) {
-    Object.assign(this, { root, info, known, sample, numbers: new Set(), view: told, state: told.state, signal, navigate });
+    Object.assign(this, {
+      root,
+      info,
+      known,
+      sample,
+      numbers: new Set(),
+      view: told,
+      state: told.state,
+      signal,
+      navigate,
+    });
     this.usual = usual(known, Object.keys(info.projects).length, sample);
     this.anchor = -1;
     this.curves = new Sparklines(signal, () => this.grid.draw());
     this.count = h("span", { class: "muted nowrap", role: "status" });
-    this.filter = new Filter(this.state.where, () => this.known, (where) => this.change({ where }));
-    this.grouping = h("select", { "aria-label": "Group by", onchange: () => this.change({ group: this.grouping.value }) });
-    this.nesting = h("button", { type: "button", "aria-pressed": "false", title: "Show runs that belong to another run inside it", onclick: () => this.change({ nested: !this.state.nested }) }, "Nest");
+    this.filter = new Filter(
+      this.state.where,
+      () => this.known,
+      (where) => this.change({ where }),
+    );
+    this.grouping = h("select", {
+      "aria-label": "Group by",
+      onchange: () => this.change({ group: this.grouping.value }),
+    });
+    this.nesting = h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": "false",
+        title: "Show runs that belong to another run inside it",
+        onclick: () => this.change({ nested: !this.state.nested }),
+      },
+      "Nest",
+    );
     this.over = h("div", { class: "grid-over", hidden: true });
     this.panel = new Panel({
-      signal, onClear: () => this.select([]), onRemove: (id) => this.select(this.state.runs.filter((one) => one !== id)),
-      links: () => ({ charts: `/charts?runs=${this.state.runs.join(",")}`, compare: `/compare?runs=${this.state.runs.slice(0, COMPARED).join(",")}` }),
+      signal,
+      onClear: () => this.select([]),
+      onRemove: (id) => this.select(this.state.runs.filter((one) => one !== id)),
+      links: () => ({
+        charts: `/charts?runs=${this.state.runs.join(",")}`,
+        compare: `/compare?runs=${this.state.runs.slice(0, COMPARED).join(",")}`,
+      }),
     });
     this.grid = new Grid({
-      columns: () => this.shown.map((id) => column(id, this.numbers.has(id))), rows: () => this.rows, curves: (run, key) => this.curves.of(run, key),
-      selected: (id) => this.state.runs.includes(id), color: colorOf, sort: () => this.state.sort,
-      onSort: (id, also) => this.sortBy(id, also), onMove: (id, to) => this.moveColumn(id, to),
-      onOpen: (run) => navigate(`/run/${encodeURIComponent(run.id)}`), onExpand: (item, index) => this.expand(item, index),
-      onSelect: (index, run, range) => this.pick(index, run, range), onSeen: (ids) => this.curves.want(ids, this.metrics),
+      columns: () => this.shown.map((id) => column(id, this.numbers.has(id))),
+      rows: () => this.rows,
+      curves: (run, key) => this.curves.of(run, key),
+      selected: (id) => this.state.runs.includes(id),
+      color: colorOf,
+      sort: () => this.state.sort,
+      onSort: (id, also) => this.change({ sort: sortedBy(this.state.sort, id, also) }),
+      onMove: (id, to) => this.moveColumn(id, to),
+      onOpen: (run) => navigate(`/run/${encodeURIComponent(run.id)}`),
+      onExpand: (item, index) => this.expand(item, index),
+      onSelect: (index, run, range) => this.pick(index, run, range),
+      onSeen: (ids) => this.curves.want(ids, this.metrics),
     });
   }
 
@@ -56,18 +96,44 @@ class RunsPage {
   }
 
   get metrics() {
-    return [...new Set(this.shown.map(parts).filter((one) => one.group === "metrics").map((one) => one.key))];
+    return [
+      ...new Set(
+        this.shown
+          .map(parts)
+          .filter((one) => one.group === "metrics")
+          .map((one) => one.key),
+      ),
+    ];
   }
 
   start() {
-    fill(this.root, h("h1", { class: "sr-only" }, "Runs"),
-      h("div", { class: "runs-tools" }, this.filter.element, h("div", { class: "toolbar" },
-        h("label", {}, h("span", { class: "muted" }, "Group"), this.grouping), this.nesting,
-        h("button", { type: "button", onclick: () => this.choose() }, "Columns"), h("span", { class: "spring" }), this.count)),
-      h("div", { class: "runs-main" }, h("div", { class: "grid-place" }, this.grid.element, this.over), this.panel.element));
+    fill(
+      this.root,
+      h("h1", { class: "sr-only" }, "Runs"),
+      h(
+        "div",
+        { class: "runs-tools" },
+        this.filter.element,
+        h(
+          "div",
+          { class: "toolbar" },
+          h("label", {}, h("span", { class: "muted" }, "Group"), this.grouping),
+          this.nesting,
+          h("button", { type: "button", onclick: () => this.choose() }, "Columns"),
+          h("span", { class: "spring" }),
+          this.count,
+        ),
+      ),
+      h(
+        "div",
+        { class: "runs-main" },
+        h("div", { class: "grid-place" }, this.grid.element, this.over),
+        this.panel.element,
+      ),
+    );
     this.root.classList.add("runs-page");
     this.signal.addEventListener("abort", () => this.grid.resized.disconnect());
-    keys(this.keys(), this.signal);
+    keys(pageKeys(this), this.signal);
     const news = debounce((gone) => !gone.aborted && this.renew(), 300);
     live((told) => {
       this.curves.forget(told.runs);
@@ -81,21 +147,6 @@ class RunsPage {
     this.panel.show(this.state.runs);
   }
 
-  keys() {
-    const g = this.grid;
-    return [
-      { keys: ["/"], means: "to the filter", act: () => this.filter.input.focus() },
-      { keys: ["j"], means: "next run", act: () => g.move(g.active + 1) },
-      { keys: ["k"], means: "previous run", act: () => g.move(g.active - 1) },
-      { keys: ["x"], means: "select the run (X: as far as from the last one)", act: () => g.pick(false) },
-      { keys: ["X"], means: "select the runs between", act: () => g.pick(true) },
-      { keys: ["Enter"], means: "open the run", act: (event) => (event.target === g.element || event.target === document.body || event.target.id === "main" ? g.open() : false) },
-      { keys: ["v"], means: "compare what is selected", act: () => this.navigate(this.panel.told.links().compare) },
-      { keys: ["c"], means: "choose columns", act: () => this.choose() },
-      { keys: ["Escape"], means: "select nothing", act: () => this.select([]) },
-    ];
-  }
-
   change(changes) {
     this.view.set(changes);
     if (Object.keys(changes).some((one) => one !== "runs")) this.ask();
@@ -103,7 +154,7 @@ class RunsPage {
 
   // Ask for the rows anew, from the top.
   ask() {
-    this.controls();
+    drawControls(this);
     const { where, sort, group, nested } = this.state;
     const asked = this.shown.filter((id) => parts(id).group);
     const place = this.rows && this.lastAsked === JSON.stringify([where, sort, group, nested]);
@@ -112,7 +163,9 @@ class RunsPage {
     this.asking = new AbortController();
     this.signal.addEventListener("abort", () => this.asking.abort());
     if (!place) this.grid.active = this.anchor = -1;
-    const rows = new Rows({ where, sort, columns: asked, group, nested, signal: this.asking.signal }, (error) => this.arrived(rows, error, place));
+    const rows = new Rows({ where, sort, columns: asked, group, nested, signal: this.asking.signal }, (error) =>
+      this.arrived(rows, error, place),
+    );
     this.next = rows;
     this.rows ??= rows;
     this.grid.redraw();
@@ -120,7 +173,7 @@ class RunsPage {
 
   arrived(rows, error, place = true) {
     if (rows !== this.next) return;
-    if (error) return this.failed(error);
+    if (error) return showFailure(this, error);
     this.filter.problem(null);
     this.over.hidden = true;
     if (this.rows !== rows && rows.known) {
@@ -132,12 +185,16 @@ class RunsPage {
     if (!rows.known) return;
     this.tell();
     this.grid.element.dataset.asked = this.lastAsked; // tests wait for it
-    if (!rows.count) this.nothing();
+    if (!rows.count) showNothing(this);
   }
 
   tell() {
     const { where, nested, runs } = this.state;
-    fill(this.count, where || nested ? `${plural(this.rows.runs, "run")} of ${number(this.total())}` : plural(this.rows.runs, "run"), runs.length ? null : " · select some to draw them");
+    fill(
+      this.count,
+      where || nested ? `${plural(this.rows.runs, "run")} of ${number(this.total())}` : plural(this.rows.runs, "run"),
+      runs.length ? null : " · select some to draw them",
+    );
   }
 
   // Params that are numbers stand in columns of numbers.
@@ -154,29 +211,12 @@ class RunsPage {
     return this.info.runs;
   }
 
-  failed(error) {
-    if (error.status === 400) {
-      this.filter.problem(error);
-      if (!this.rows.known) {
-        this.over.hidden = false;
-        fill(this.over, empty("The filter cannot be read", "The word that is wrong is marked above.", h("button", { type: "button", onclick: () => this.filter.write("") }, "Clear the filter")));
-      }
-      return;
-    }
-    this.over.hidden = false;
-    fill(this.over, problem("The runs cannot be shown.", error.message, h("button", { type: "button", onclick: () => this.ask() }, "Try again")));
-  }
-
-  nothing() {
-    this.over.hidden = false;
-    fill(this.over, this.total() === 0
-      ? empty("No runs yet", "Train something after autotrack.enable(), and it appears here by itself; or see it at work:", command("autotrack demo"))
-      : empty("No run fits", "Change the filter, or", h("button", { type: "button", onclick: () => this.filter.write("") }, `Show all ${plural(this.total(), "run")}`)));
-  }
-
   async renew() {
     try {
-      [this.info, this.known] = await Promise.all([get("/api/info", {}, this.signal), get("/api/columns", {}, this.signal)]);
+      [this.info, this.known] = await Promise.all([
+        get("/api/info", {}, this.signal),
+        get("/api/columns", {}, this.signal),
+      ]);
     } catch {
       return; // the mark in the bar says that the server is away
     }
@@ -184,30 +224,8 @@ class RunsPage {
     this.usual = usual(this.known, Object.keys(this.info.projects).length, this.sample);
     if (!this.state.columns.length && this.usual.join() !== before) this.ask();
     else this.next.renew();
-    this.controls();
+    drawControls(this);
     if (this.state.runs.length) this.panel.show(this.state.runs, true);
-  }
-
-  controls() {
-    const { group, nested } = this.state;
-    const option = (id, text) => h("option", { value: id, selected: id === group }, text);
-    const some = (name, counts) => {
-      const found = Object.keys(counts ?? {}).sort();
-      return found.length ? h("optgroup", { label: name }, found.slice(0, 200).map((key) => option(field(name.toLowerCase(), key), key))) : null;
-    };
-    fill(this.grouping, option("", "none"), ["status", "project", "integration", "name"].map((id) => option(id, label(id).toLowerCase())), some("Params", this.known.params), some("Tags", this.known.tags));
-    if (group && this.grouping.value !== group) this.grouping.append(option(group, group));
-    this.nesting.setAttribute("aria-pressed", nested);
-  }
-
-  sortBy(id, also) {
-    const { sort } = this.state;
-    const place = sort.findIndex((one) => one.replace(/^-/, "") === id);
-    const { group, key } = parts(id);
-    const better = id === "started_at" || (group === "metrics" && higherIsBetter(key)); // the best, or the newest, comes first
-    const turned = place < 0 ? (better ? `-${id}` : id) : sort[place].startsWith("-") ? id : `-${id}`;
-    if (!also) this.change({ sort: [turned] });
-    else this.change({ sort: place < 0 ? [...sort, turned] : sort.with(place, turned) });
   }
 
   moveColumn(id, to) {
@@ -220,7 +238,9 @@ class RunsPage {
   }
 
   choose() {
-    chooseColumns(this.known, this.shown, this.usual, (columns) => this.change({ columns: columns.join() === this.usual.join() ? [] : columns }));
+    chooseColumns(this.known, this.shown, this.usual, (columns) =>
+      this.change({ columns: columns.join() === this.usual.join() ? [] : columns }),
+    );
   }
 
   expand(item, index) {

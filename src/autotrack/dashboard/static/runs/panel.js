@@ -31,7 +31,10 @@ export class Panel {
     const wanted = ids.slice(0, MOST);
     try {
       const where = `id in (${wanted.map((id) => `"${id}"`).join(", ")})`;
-      const [known, found] = await Promise.all([get("/api/columns", { where }, this.told.signal), this.headers(wanted)]);
+      const [known, found] = await Promise.all([
+        get("/api/columns", { where }, this.told.signal),
+        this.headers(wanted),
+      ]);
       if (turn !== this.turn) return;
       this.draw(wanted.map((id) => found.get(id)).filter(Boolean), known.metrics, ids, fresh);
     } catch (error) {
@@ -69,20 +72,66 @@ export class Panel {
       },
       onRemove: this.told.onRemove,
     });
-    for (const key of shown) if (!this.charts.has(key)) this.charts.set(key, new Chart(key, { height: 150, names, onZoom: (from, to) => this.zoom(key, from, to), signal: this.told.signal }));
-    fill(this.element,
-      h("div", { class: "panel-head" }, h("h2", {}, `${plural(ids.length, "run")} selected`),
-        h("span", { class: "spring" }), h("button", { type: "button", class: "quiet small", onclick: this.told.onClear }, "Clear")),
-      h("div", { class: "toolbar panel-links" },
-        ids.length > 1 ? h("a", { class: "button primary", href: links.compare }, "Compare") : h("a", { class: "button primary", href: `/run/${encodeURIComponent(ids[0])}` }, "Open the run"),
-        h("a", { class: "button", href: links.charts }, "All charts")),
-      ids.length > MOST ? h("p", { class: "muted" }, `The first ${MOST} are drawn here; at most 100 can be selected.`) : null, list,
-      shown.length ? h("div", { class: "panel-charts" }, shown.map((key) => this.charts.get(key).element)) : h("p", { class: "muted" }, "These runs have no metrics with points yet."),
-      keys.length > CHARTS ? h("p", {}, h("a", { href: links.charts }, `${keys.length - CHARTS} more metrics in Charts`)) : null);
+    for (const key of shown)
+      if (!this.charts.has(key))
+        this.charts.set(
+          key,
+          new Chart(key, {
+            height: 150,
+            names,
+            onZoom: (from, to) => this.zoom(key, from, to),
+            signal: this.told.signal,
+          }),
+        );
+    fill(
+      this.element,
+      h(
+        "div",
+        { class: "panel-head" },
+        h("h2", {}, `${plural(ids.length, "run")} selected`),
+        h("span", { class: "spring" }),
+        h("button", { type: "button", class: "quiet small", onclick: this.told.onClear }, "Clear"),
+      ),
+      h(
+        "div",
+        { class: "toolbar panel-links" },
+        ids.length > 1
+          ? h("a", { class: "button primary", href: links.compare }, "Compare")
+          : h("a", { class: "button primary", href: `/run/${encodeURIComponent(ids[0])}` }, "Open the run"),
+        h("a", { class: "button", href: links.charts }, "All charts"),
+      ),
+      ids.length > MOST
+        ? h("p", { class: "muted" }, `The first ${MOST} are drawn here; at most 100 can be selected.`)
+        : null,
+      list,
+      shown.length
+        ? h(
+            "div",
+            { class: "panel-charts" },
+            shown.map((key) => this.charts.get(key).element),
+          )
+        : h("p", { class: "muted" }, "These runs have no metrics with points yet."),
+      keys.length > CHARTS
+        ? h("p", {}, h("a", { href: links.charts }, `${keys.length - CHARTS} more metrics in Charts`))
+        : null,
+    );
     for (const key of shown) {
       const chart = this.charts.get(key);
       chart.names = names;
-      chart.show(runs, { x: "step", smooth: 0, logX: false, logY: false, from: null, to: null, ...(chart.zoomedTo ?? {}), hidden: this.hidden }, fresh);
+      chart.show(
+        runs,
+        {
+          x: "step",
+          smooth: 0,
+          logX: false,
+          logY: false,
+          from: null,
+          to: null,
+          ...(chart.zoomedTo ?? {}),
+          hidden: this.hidden,
+        },
+        fresh,
+      );
     }
     this.runs = runs;
   }

@@ -29,7 +29,9 @@ class List {
       left -= one.list.count;
     }
     const run = this.run(left);
-    return run ? { kind: "run", run, depth: this.depth, list: this, index: left } : { kind: "waiting", depth: this.depth };
+    return run
+      ? { kind: "run", run, depth: this.depth, list: this, index: left }
+      : { kind: "waiting", depth: this.depth };
   }
 
   run(index) {
@@ -44,7 +46,11 @@ class List {
     this.asked.set(number, false);
     const { columns, sort, signal } = this.rows.options;
     try {
-      const told = await get("/api/runs", { where: this.where, sort, columns, limit: PAGE, offset: number * PAGE }, signal);
+      const told = await get(
+        "/api/runs",
+        { where: this.where, sort, columns, limit: PAGE, offset: number * PAGE },
+        signal,
+      );
       this.pages.set(number, { runs: told.runs, stale: this.asked.get(number) });
       if (this.total !== null && told.total < this.total) this.forgetAfter(told.total);
       this.total = told.total;
@@ -113,7 +119,7 @@ export class Rows {
   }
 
   get runs() {
-    return this.groups ? this.groups.reduce((sum, one) => sum + one.count, 0) : this.list?.total ?? 0;
+    return this.groups ? this.groups.reduce((sum, one) => sum + one.count, 0) : (this.list?.total ?? 0);
   }
 
   get count() {
@@ -148,7 +154,11 @@ export class Rows {
           if (old.list.total !== null) old.list.total = Math.max(one.count, 0);
           return old;
         }
-        return { ...one, open: index < 1 && before.size === 0, list: new List(this, this.top(one.where), 1, one.count) };
+        return {
+          ...one,
+          open: index < 1 && before.size === 0,
+          list: new List(this, this.top(one.where), 1, one.count),
+        };
       });
       this.arrived(null);
     } catch (error) {
@@ -159,11 +169,13 @@ export class Rows {
   async countChildren(runs) {
     if (!this.options.nested || !runs.length) return;
     const halves = [runs.slice(0, PAGE / 2), runs.slice(PAGE / 2)].filter((some) => some.length); // a query has its bounds
-    await Promise.all(halves.map(async (some) => {
-      const where = `parent_id in (${some.map((run) => quoted(run.id)).join(", ")})`;
-      const told = await get("/api/runs", { where, group: "parent_id" }, this.options.signal);
-      for (const one of told.groups) this.children.set(one.value, one.count);
-    }));
+    await Promise.all(
+      halves.map(async (some) => {
+        const where = `parent_id in (${some.map((run) => quoted(run.id)).join(", ")})`;
+        const told = await get("/api/runs", { where, group: "parent_id" }, this.options.signal);
+        for (const one of told.groups) this.children.set(one.value, one.count);
+      }),
+    );
   }
 
   // Something changed in the store: what is seen is fetched anew, and shown as it was until that arrives.
