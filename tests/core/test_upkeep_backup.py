@@ -27,7 +27,7 @@ from autotrack.settings import Settings
 from autotrack.store.query import Store
 from autotrack.upkeep.backing_up import back_up
 from autotrack.upkeep.checking import check
-from autotrack.upkeep.containers import BackupDamaged
+from autotrack.upkeep.manifest import BackupDamaged
 from autotrack.upkeep.restoring import restore
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -3,15 +3,13 @@
 Files of a home enter, each under its path there; none is under the backup's own name before all are. A file is a tar
 archive with the files below `home/` and, at its end, `manifest.json`. A folder has the files that never change where
 they have their place in a home, and those that do in a folder of each backup's own; `manifest.json`, replaced in one
-step, says which files the backup is made of. The manifest holds the SHA-256 of each.
+step, says which files the backup is made of (`manifest`).
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import json
 import os
 import re
 import secrets
@@ -20,41 +18,24 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from importlib import import_module
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, Protocol
 
-from autotrack.errors import AutotrackError, PluginError, UsageError
+from autotrack.errors import PluginError, UsageError
+from autotrack.upkeep.manifest import BLOCK, INSIDE, MANIFEST, File, Hashed, encode, read_manifest
 
-MANIFEST: Final = "manifest.json"
-INSIDE: Final = "home/"
-FORMAT: Final = "autotrack-backup"
-VERSION: Final = 1
 FORGOTTEN: Final = 24 * 3600.0
 """Seconds after which what an interrupted backup has left is removed by the next."""
 
 NEVER_CHANGE: Final = ("blobs", "parts", "archive")
-BLOCK: Final = 1 << 20
+"""Folders of a home whose files never change under their names."""
+
 _OTHERS: Final = (".tar", ".gz", ".zst", ".zip", ".bz2", ".xz", ".7z")
 """Names of files that nobody means as a folder."""
 
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _GZIP: Final = b"\x1f\x8b"
-
-
-class BackupDamaged(AutotrackError):
-    """A backup that is not whole, or not what it says it is."""
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of a backup: its path in the home, where it lies in the backup, its size and SHA-256."""
-
-    path: str
-    at: str
-    bytes: int
-    sha256: str
 
 
 class Target(Protocol):
@@ -108,7 +89,7 @@ def _in_file(place: Path, about: dict[str, Any]) -> Iterator[Target]:
             with _compressing(raw, place.name) as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
                 target = _Packed(work, tar)
                 yield target
-                _add(tar, MANIFEST, _manifest(about, target.files))
+                _add(tar, MANIFEST, encode(about, target.files))
             raw.flush()
             os.fsync(raw.fileno())
         whole.replace(place)
@@ -131,7 +112,7 @@ def _in_folder(place: Path, about: dict[str, Any]) -> Iterator[Target]:
         yield target
         draft = folder / f".{MANIFEST}"
         with open(draft, "wb", opener=_private) as opened:
-            opened.write(_manifest(about, target.files))
+            opened.write(encode(about, target.files))
             opened.flush()
             os.fsync(opened.fileno())
         draft.replace(folder / MANIFEST)
@@ -214,61 +195,6 @@ class _Folder:
         return True
 
 
-class Hashed:
-    """The next `left` bytes of a stream, hashed as they are read."""
-
-    def __init__(self, source: IO[bytes], left: int) -> None:
-        self.left = left
-        self._source = source
-        self._hash = hashlib.sha256()
-
-    def read(self, count: int = -1) -> bytes:
-        """At most `count` bytes, none beyond those that are left."""
-        data = self._source.read(self.left if count < 0 else min(count, self.left))
-        self._hash.update(data)
-        self.left -= len(data)
-        return data
-
-    def digest(self) -> str:
-        """The SHA-256 of what was read."""
-        return self._hash.hexdigest()
-
-
-def read_manifest(folder: Path) -> tuple[dict[str, Any], list[File]]:
-    """What a backup in a folder says of itself. Raises `UsageError` where it is none, `BackupDamaged`."""
-    try:
-        content = (folder / MANIFEST).read_bytes()
-    except OSError:
-        raise UsageError(f"{folder} is no backup of autotrack: it has no {MANIFEST}") from None
-    return parse_manifest(content, folder)
-
-
-def parse_manifest(content: bytes, place: Path) -> tuple[dict[str, Any], list[File]]:
-    """The manifest's own words, and its files, whose paths are safe. Raises `BackupDamaged`."""
-    try:
-        told = json.loads(content)
-        if told["format"] != FORMAT:
-            raise ValueError("another format")
-        files = [File(str(one["path"]), str(one["at"]), int(one["bytes"]), str(one["sha256"])) for one in told["files"]]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise BackupDamaged(f"the manifest of {place} cannot be read ({problem}): nothing was restored") from None
-    if told.get("version") != VERSION:
-        raise BackupDamaged(f"{place} was made by a newer autotrack: upgrade to restore it")
-    for one in files:
-        checked_path(one.path, place)
-        checked_path(one.at, place)
-    return told, files
-
-
-def checked_path(name: str, place: Path) -> PurePosixPath:
-    """A path that stays where it belongs. Raises `BackupDamaged` for any other."""
-    path = PurePosixPath(name)
-    odd = path.is_absolute() or not path.parts or ".." in path.parts or str(path) != name
-    if odd or "\0" in name or "\\" in name or ":" in path.parts[0]:
-        raise BackupDamaged(f"{place} holds a file with the path {name!r}, which no backup has: nothing was restored")
-    return path
-
-
 @contextmanager
 def unpacking(place: Path) -> Iterator[tarfile.TarFile]:
     """The tar archive in a compressed file. Raises `UsageError` for a file of another kind, `PluginError`."""
@@ -307,11 +233,6 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = len(content), 0o600, int(time.time())
     tar.addfile(info, io.BytesIO(content))
-
-
-def _manifest(about: dict[str, Any], files: list[File]) -> bytes:
-    told = {"format": FORMAT, "version": VERSION, **about, "files": [asdict(one) for one in files]}
-    return json.dumps(told, indent=0).encode()
 
 
 def _draft(place: Path) -> Path:

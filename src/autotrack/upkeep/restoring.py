@@ -15,7 +15,8 @@ from typing import IO, Any, Final
 from autotrack.errors import UsageError
 from autotrack.settings import Settings
 from autotrack.upkeep import tables
-from autotrack.upkeep.containers import (
+from autotrack.upkeep.containers import unpacking
+from autotrack.upkeep.manifest import (
     BLOCK,
     INSIDE,
     MANIFEST,
@@ -25,7 +26,6 @@ from autotrack.upkeep.containers import (
     checked_path,
     parse_manifest,
     read_manifest,
-    unpacking,
 )
 
 _LARGEST_MANIFEST: Final = 1 << 30
