@@ -1,7 +1,4 @@
-"""Asking which runs were good, and taking what they have into a frame.
-
-    python query.py
-"""
+"""Asking which runs were good, and taking what they have into a frame."""
 
 import autotrack
 

@@ -91,6 +91,8 @@ class Run:
         self._sink = sink
         self.owner = owner
         """Whether this process started the run, and may end it."""
+        self.registers = True
+        """Whether models that it keeps may become versions of registered ones: not where it repeats another run."""
         self._names: dict[str, int] = {}
         self.append = self._first_append
         """Appends an encoded event to this process's journal: bound at the first use, and anew in a forked child."""
@@ -180,8 +182,8 @@ class Run:
     ) -> None:
         """Keep the model's weights in a safe format. One that cannot be saved so is told once, with the reason.
 
-        Backends that have a registry of models register it there as the next version of `register`, and let `aliases`
-        point to that.
+        It becomes the next version of the registered model `register`, here and in backends that have a registry, and
+        `aliases` point to it. A run that `autotrack reproduce` makes registers nothing.
         """
         with guard.guarded("log_model"):
             from autotrack.provenance.keeping import model_event, registered
@@ -193,7 +195,7 @@ class Run:
             event = model_event(self.id, model, self._unique(name), step, home)
             if event.problem:
                 guard.warn_once(f"model:{event.problem}", f"the model {name!r} is not kept: {event.problem}")
-            self._append(registered(event, register, aliases))
+            self._append(registered(event, register, aliases) if self.registers else event)
 
     def load_model(self, name: str | None = None) -> Any:
         """A model that this run has kept, as `autotrack.load_model` gives it, and raising what that raises."""

@@ -95,6 +95,7 @@ class Session:
             code=code(),
             **details,
         )
+        run.registers = self.settings.reproduce is None
         self._mind(run)
         if tags:
             run.set_tags(tags)

@@ -187,3 +187,23 @@ def test_cells_of_a_notebook_are_run_again(program: Program, tmp_path: Path) -> 
     )
     code, verdict = reproduced(program, "cell")
     assert (code, verdict["verdict"]) == (0, "exact"), verdict
+
+
+REGISTERED = """
+import autotrack
+from sklearn.linear_model import LogisticRegression
+
+with autotrack.start_run("registering") as run:
+    run.log_model(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), register="clf", aliases=["production"])
+"""
+
+
+def test_a_rerun_registers_no_version_and_moves_no_alias(program: Program) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("skops")
+    program("train.py", script=REGISTERED)
+    (run,) = listed(program)
+    before = json.loads(program("-m", "autotrack", "models", "show", "clf", "--json").stdout)
+    assert reproduced(program, run["id"])[1]["verdict"] in ("exact", "bitwise")
+    assert json.loads(program("-m", "autotrack", "models", "show", "clf", "--json").stdout) == before
+    assert len(before["log"]) == 2 and before["aliases"]["production"]["version"] == 1

@@ -1,4 +1,4 @@
-"""The first look at a dashboard: the demo's runs, an empty home, names that are no harm, and modules that are well formed."""
+"""The first look at a dashboard: the demo, an empty home, names that do no harm, and modules that are well formed."""
 
 from __future__ import annotations
 

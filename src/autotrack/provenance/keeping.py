@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from autotrack import guard
 from autotrack.errors import UsageError
 from autotrack.events import ArtifactLogged, ModelLogged, Step
 from autotrack.provenance import modelfiles, packing, snapshots, weights
@@ -57,10 +58,10 @@ def model_event(run: str, model: Any, name: str, step: Step | None, home: Path) 
 
 
 def registered(event: ModelLogged, name: str | None, aliases: Iterable[str]) -> ModelLogged:
-    """The event of a model that is to be registered as `name`, if any. Raises `UsageError` for aliases of nothing."""
+    """The event of a model that is to be registered as `name`, if any. Aliases of nothing are told once."""
     words = [aliases] if isinstance(aliases, str) else list(aliases)
     if words and not name:
-        raise UsageError("aliases need the name of a registered model: log_model(model, register='clf', aliases=[…])")
+        guard.warn_once("aliases", "aliases need a registered model: log_model(model, register='clf', aliases=[…])")
     return replace(event, register=str(name), aliases=[str(word) for word in words]) if name else event
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, func, select
+from sqlalchemy import Connection, Table, case, func, null, select
 
 from autotrack.store import schema
 from autotrack.store.asking import functions, parsing
@@ -117,7 +117,8 @@ def _order(value: Expression, one: Order, scalars: Scalars) -> list[Expression]:
             (value.in_(("true", "false")), 3),
             else_=4,
         )
-        number, text = scalars.number(value), scalars.shown(value)
+        number = scalars.number(value)
+        text = case((scalars.is_number(value), null()), else_=scalars.shown(value))  # 1.0 and 1 are one number
         return [kinds, turned(number), turned(scalars.orderly(text))]
     if one.field.kind == "step":
         value = scalars.number(value)
