@@ -6,16 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 
 from autotrack.backend import BackendContext, Limits
-from autotrack.events import ArtifactLogged, ModelLogged, Record
+from autotrack.events import ArtifactLogged, ModelLogged, Record, RegistryLogged
 from autotrack.remote import Refused
 from autotrack_http.lines import files, line
 from autotrack_http.sending import BLOBS_URL, Sender, settings_from
+from autotrack_http.steps import Outcomes
 
 
 class HttpBackend:
     """Delivers events to an HTTP server."""
 
-    limits = Limits()
+    limits = Limits(registry=True)
 
     def open(self, context: BackendContext) -> None:
         """Read the variables; no request is made. Raises `UsageError`."""
@@ -72,7 +73,10 @@ class HttpBackend:
         """Bodies of at most the size that was set; a line that is longer by itself is a body of its own."""
         lines: list[bytes] = []
         size = 0
-        for told in map(line, batch):
+        outcomes = Outcomes(self._context)
+        for record in batch:
+            step = record.event
+            told = line(record, outcomes.of(step) if isinstance(step, RegistryLogged) else {})
             if told is None:
                 continue
             if lines and size + len(told) > self._settings.max_bytes:

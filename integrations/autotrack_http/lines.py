@@ -24,6 +24,7 @@ from autotrack.events import (
     ParamsLogged,
     ProvenanceLogged,
     Record,
+    RegistryLogged,
     RunEnded,
     RunStarted,
     TagsSet,
@@ -44,6 +45,7 @@ _KINDS: Final[dict[type[Any], str]] = {
     ProvenanceLogged: "provenance",
     ConsoleLogged: "console",
     RunEnded: "run_ended",
+    RegistryLogged: "registry",
 }
 _NOT_TOLD: Final = frozenset({"run", "time", "not_to", "snapshot"})
 """Fields that stay here: those that every line has under a name of its own, and those that concern us alone."""
@@ -54,8 +56,11 @@ def key(record: Record) -> str:
     return f"{record.writer}/{record.sequence}"
 
 
-def line(record: Record) -> bytes | None:
-    """The event as a line, its end included; None for events that are no run's."""
+def line(record: Record, became: Mapping[str, Any]) -> bytes | None:
+    """The event as a line, its end included; None for events that tell of the journal itself.
+
+    `became` is what became of a step of a registered model: `autotrack.registry.outcome`.
+    """
     event = record.event
     kind = _KINDS.get(type(event))
     if kind is None:
@@ -72,6 +77,7 @@ def line(record: Record) -> bytes | None:
             told["of" if name == "kind" else name] = plain(getattr(event, name))
     if isinstance(event, ParamsLogged):
         told["params"] = {name: _param(value) for name, value in event.params.items()}
+    told |= plain(became)
     return json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 

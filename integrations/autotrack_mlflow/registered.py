@@ -50,6 +50,8 @@ class Registered:
         if record is None:
             self._note(step.run, f"registered model {step.model}", "the store does not know it any more")
             return
+        if not record["versions"]:
+            return
         name = self._registry.usable_name(step.run, step.model)
         if name is None:
             return

@@ -19,8 +19,10 @@ from recorded import recording_into, writers
 import autotrack
 from autotrack.backend import BackendContext, BackendUnavailable
 from autotrack.errors import UsageError
-from autotrack.forward.catching_up import Delivered, sync
+from autotrack.events import RegistryLogged
+from autotrack.forward.catching_up import Delivered, sync, take_in
 from autotrack.forward.progress import Progress
+from autotrack.session import session
 from autotrack.settings import load
 from autotrack_http.backend import HttpBackend
 from autotrack_http.sending import settings_from
@@ -58,6 +60,11 @@ def test_whatever_is_recorded_fits_the_schema(receiver: Receiver, tmp_path: Path
         run.note("rows", "too many", 3)
         run.log_provenance("code", {"commit": "abc", "dirty": None, "share": float("nan"), "files": [1, {"a": True}]})
         run.log_model(object(), "of no known type")
+        for number, (action, record) in enumerate((("register", {}), ("alias", {"alias": "now"}), ("refuse", {}))):
+            step = RegistryLogged(run.id, number, "clf", action, f"step-{number}", "ab" * 32, "somebody", "", record)
+            session.sink().append_event(step)
+        session.sink().append_event(RegistryLogged("", 5, "other", "alias", "step-5", None, record={"alias": "now"}))
+    take_in(tmp_path, load({}, home=tmp_path))
     assert delivered(tmp_path).complete
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -67,6 +74,8 @@ def test_whatever_is_recorded_fits_the_schema(receiver: Receiver, tmp_path: Path
     assert {line["kind"] for line in receiver.lines.values()} == set(schema["properties"]["kind"]["enum"])
     (params,) = [line["params"] for line in receiver.lines.values() if "inf" in line.get("params", ())]
     assert params == {"inf": {"float": "Infinity"}, "nan": {"float": "NaN"}, "text": "NaN", "large": 2**63}
+    effects = [line["effect"] for line in receiver.lines.values() if line["kind"] == "registry"]
+    assert effects == ["done", "done", "refused", "conflict"]
     line = dict(next(iter(receiver.lines.values())))
     for field in ("key", "kind", "time", "run"):  # the schema can say no
         assert not validator.is_valid({name: value for name, value in line.items() if name != field})

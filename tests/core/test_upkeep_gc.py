@@ -193,15 +193,16 @@ with homes.recorded(home):
     print("ready", flush=True)
     number = 0
     while time.monotonic() < until:
-        one = chance.randrange(200)
-        if chance.random() < 0.8:
+        one = chance.randrange(150)
+        if number % 4:  # kept, and named by nothing yet
             Blobs(home).put_bytes(b"content %d" % one)
             packing.keep(home, [homes.layer(1000 + one, 5000)])
-        else:
+        elif chance.random() < 0.5:
             run.log_artifact(b"content %d" % one, f"a{number}")
-            if number % 3 == 0:
-                run.log_model(homes.Net(homes.layer(1000 + one, 5000)), f"m{number}")
-            number += 1
+        else:
+            run.log_model(homes.Net(homes.layer(1000 + one, 5000)), f"m{number}")
+        number += 1
+        time.sleep(0.01)  # so that most of it becomes old in between
     run.end()
 """
 
@@ -209,7 +210,7 @@ with homes.recorded(home):
 def test_nothing_that_a_live_writer_names_is_ever_lost(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    seconds, grace = 5.0, 1.0
+    seconds, grace = 6.0, 0.5
     arguments = [sys.executable, "-c", WRITER, str(home), str(Path(__file__).parent), str(seconds)]
     writer = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=homes.environment_of(home))
     assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
@@ -219,12 +220,12 @@ def test_nothing_that_a_live_writer_names_is_ever_lost(tmp_path: Path) -> None:
         freed += sum(one.count for one in report.kinds.values())
         rounds += 1
     assert writer.returncode == 0
-    assert freed > 50 and rounds > 10, "the collector had something to do"
+    assert freed > 30 and rounds > 3, f"the collector had little to do: {freed} in {rounds}"
     told = homes.ask(home, "verify")
     assert told["damaged"] is False and told["blobs"]["missing"] == []
     with Store.open(home, homes.settings_of(home)) as store:
         run = store.run("live")
-    assert len(run["artifacts"]) > 20 and len(run["models"]) > 5
+    assert len(run["artifacts"]) > 10 and len(run["models"]) > 10
     assert all(model["digest"] and "problem" not in model for model in run["models"])
 
 

@@ -72,9 +72,17 @@ def model(store: Store, name: str, at: Moment = None) -> Record:
 
 
 def as_it_stands(home: Path, settings: Settings, name: str) -> Record | None:
-    """One model of a home's store, for backends that keep a registry; None where it is not known."""
+    """One model of a home's store, for backends that keep a registry; None where there is no step of it.
+
+    Of one that has no versions the steps are there all the same.
+    """
     with Store.open(home, settings) as store:
-        return model(store, name) if folded_if_known(store, name) is not None else None
+        found = fold(steps(store, name)).get(name)
+        if found is None:
+            return None
+        with _reading(store) as connection:
+            made = origins(connection, found.versions.values())
+        return _model(found, made) | {"log": [entry_record(found, entry) for entry in found.log]}
 
 
 def resolve(store: Store, reference: str, at: Moment = None) -> Record:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
@@ -204,12 +204,18 @@ def _model(found: Gathered, run: str, event: ModelLogged) -> None:
             "time": event.time,
         }
     )
+    for step in steps_of(event):
+        _registry(found, run, step)
+
+
+def steps_of(event: ModelLogged) -> Iterator[RegistryLogged]:
+    """The steps of the registry that a training takes by logging a model that is to be registered."""
     if event.register and event.digest:
         for action, record in (("register", {}), *(("alias", {"alias": alias}) for alias in event.aliases)):
-            told = "\0".join((run, str(event.time), event.register, event.digest, action, *record.values()))
+            told = "\0".join((event.run, str(event.time), event.register, event.digest, action, *record.values()))
             step = hashlib.sha256(told.encode(errors="backslashreplace")).hexdigest()[:32]
-            _registry(
-                found, run, RegistryLogged(run, event.time, event.register, action, step, event.digest, record=record)
+            yield RegistryLogged(
+                event.run, event.time, event.register, action, step, event.digest, record=dict(record)
             )
 
 

@@ -12,9 +12,11 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     Column,
+    ScalarSelect,
     Select,
     Table,
     and_,
+    case,
     exists,
     false,
     func,
@@ -37,6 +39,7 @@ SHORTEST: Final = 4
 """Letters of a hash, of which the beginning may stand for the whole."""
 
 _LIMIT: Final = 2**63 - 1
+_ALL: Final = 2**31 - 1
 
 
 def condition(node: Node | None, dialect: str) -> Expression:
@@ -137,8 +140,19 @@ class Rows:
         if isinstance(self.value, Column):
             return exists(self.select(self.table.c.run_id).where(test(self.value)))
         # What takes time to work out is worked out once: a database does not merge a subquery that has a limit.
-        once = self.select(self.value.label("value")).limit(2**31 - 1).subquery()
+        once = self.select(self.value.label("value")).limit(_ALL).subquery()
         return exists(select(once.c.value).where(test(once.c.value)))
+
+    def shown(self) -> ScalarSelect[Any]:
+        """The value that is shown and sorted by."""
+        rows = self.select(self.value.label("value"))
+        if self.newest is not None:
+            rows = rows.add_columns(self.newest.label("place"))
+        once = rows.limit(_ALL).subquery()
+        statement = select(once.c.value).where(self.there(once.c.value))
+        if self.newest is not None:
+            statement = statement.order_by(once.c.place.desc()).limit(1)
+        return statement.scalar_subquery()
 
     def there(self, value: Expression) -> Expression:
         """Whether a row's value is one: a NULL is not, nor is that of JSON, but in a metric it stands for NaN."""
@@ -174,9 +188,11 @@ class Rows:
             .correlate(runs)
             .scalar_subquery()
         )
-        if self.asked.root in self.table.c:  # what was told later stands in place of what was told at the start
-            found = func.coalesce(found, scalars.pick(self.table.c[self.asked.root], [first]))
-        return scalars.pick(found, rest) if rest else found
+        later = scalars.pick(found, rest) if rest else found
+        if self.asked.root not in self.table.c:
+            return later
+        # What was told later stands in place of what was told at the start.
+        return case((found.is_not(None), later), else_=scalars.pick(self.table.c[self.asked.root], self.asked.path))
 
 
 _TABLES: Final = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table, case, func, null, select
+from sqlalchemy import Connection, ScalarSelect, Table, case, func, null, select
 
 from autotrack.store import schema
 from autotrack.store.asking import functions, parsing
@@ -16,6 +16,9 @@ from autotrack.store.asking.parsing import NEWEST, Order
 from autotrack.store.asking.scalars import Expression, Scalars
 from autotrack.store.records import HEADER, Record, header
 from autotrack.store.schema import runs
+
+_ALL: Final = 2**31 - 1
+"""A limit that is none."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,10 @@ def find(
     wanted = condition(tree, dialect)
     # One statement tells the page and how many there are: to look for the runs twice would take twice as long.
     total = func.count().over() if limit is not None and tree is not None else None
-    statement = select(*HEADER, *([] if total is None else [total.label("total")]))
-    statement = _sorted(statement, orders, Scalars(dialect)).where(wanted).limit(limit).offset(offset or None)
+    told = [*HEADER, *([] if total is None else [total.label("total")])]
+    statement = _sorted(told, wanted, orders, Scalars(dialect)).limit(limit).offset(offset or None)
     if limit is None and offset:
-        statement = statement.limit(2**62)  # SQLite has no OFFSET without LIMIT
+        statement = statement.limit(_ALL)  # SQLite has no OFFSET without LIMIT
     rows = list(connection.execute(statement))
     if rows and total is not None:
         count = rows[0].total
@@ -78,8 +81,8 @@ def _joined(fields: str | Sequence[str]) -> str:
     return fields if isinstance(fields, str) else ", ".join(fields)
 
 
-def _sorted(statement: Any, orders: Sequence[Order], scalars: Scalars) -> Any:
-    by: list[Expression] = []
+def _sorted(told: Sequence[Any], wanted: Expression, orders: Sequence[Order], scalars: Scalars) -> Any:
+    found: list[Expression] = []
     source: Any = runs
     for one in orders:
         asked = one.field
@@ -92,15 +95,20 @@ def _sorted(statement: Any, orders: Sequence[Order], scalars: Scalars) -> Any:
         elif asked.root in runs.c:
             value = runs.c[asked.root]
         else:
-            rows = Rows(asked, scalars)
-            newest = rows.select(rows.value).where(rows.there(rows.value))
-            if rows.newest is not None:
-                newest = newest.order_by(rows.newest.desc()).limit(1)
-            value = newest.scalar_subquery()
-        by += _order(value, one, scalars)
+            value = Rows(asked, scalars).shown()
+        found.append(value)
+    columns: Any = runs.c
+    statement: Any = select(*told).select_from(source).where(wanted)
+    if any(isinstance(value, ScalarSelect) for value in found):
+        # Such a value stands in several places of the order: it is worked out before, once a run.
+        named = [value.label(f"sorted_{place}") for place, value in enumerate(found)]
+        inner = statement.add_columns(*named).limit(_ALL).subquery()
+        found, columns = [inner.c[one.name] for one in named], inner.c
+        statement = select(*(inner.c[column.name] for column in told))
+    by = [part for value, one in zip(found, orders, strict=True) for part in _order(value, one, scalars)]
     names = {one.field.root for one in orders}
-    by += [runs.c.started_at.desc()] * ("started_at" not in names) + [runs.c.id] * ("id" not in names)
-    return statement.select_from(source).order_by(*by)
+    by += [columns.started_at.desc()] * ("started_at" not in names) + [columns.id] * ("id" not in names)
+    return statement.order_by(*by)
 
 
 def _order(value: Expression, one: Order, scalars: Scalars) -> list[Expression]:

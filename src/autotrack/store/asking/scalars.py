@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -129,7 +130,8 @@ class Scalars:
         special = finite
         if self.postgresql:
             beyond = case((func.substr(scalar, 1, 1) == "-", "-Infinity"), else_="Infinity")
-            digits = case((func.length(scalar) > 300, beyond), else_=scalar)
+            too_large = func.abs(cast(scalar, Numeric)) > literal(Decimal(sys.float_info.max), Numeric)
+            digits = case((too_large, beyond), else_=scalar)
             finite, special = cast(digits, Double), cast(scalar, Double)
         return case((self.is_number(scalar), finite), (scalar.in_(("Infinity", "-Infinity")), special), else_=null())
 
