@@ -60,8 +60,10 @@ def is_whole(home: Path, settings: Settings | None = None) -> bool:
         return not check(home, settings, store).damaged
 
 
-@pytest.mark.parametrize("name", ["runs.tar.gz", "runs"])
+@pytest.mark.parametrize("name", ["runs.tar.gz", "runs.tar.zst", "runs"])
 def test_what_is_restored_equals_what_was_backed_up(tmp_path: Path, name: str) -> None:
+    if name.endswith(".zst"):
+        pytest.importorskip("zstandard")
     home, place, new = tmp_path / "home", tmp_path / "backups" / name, tmp_path / "new"
     ids = homes.some_runs(home)
     (home / "cache").mkdir()
