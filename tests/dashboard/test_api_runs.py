@@ -16,6 +16,9 @@ from served import served
 BAIT = "<script>alert(1)</script>"
 
 
+ODD = [float("nan"), float("inf"), float("-inf"), True, "NaN", None]
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("runs") / "home"
@@ -24,7 +27,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             parent.set_tags({"team": "risk"})
         for number in range(6):
             name, project = f"trial-{number}", "churn" if number < 4 else BAIT
-            with autotrack.start_run(name, project=project, params={"lr": 10.0**-number, "a, b": number}) as run:
+            with autotrack.start_run(
+                name, project=project, params={"lr": 10.0**-number, "a, b": number, "odd": ODD[number]}
+            ) as run:
                 run.log_metrics({"val/loss": 1.0 - number / 10, "bad": float("nan")}, step=3)
                 if number % 2:
                     run.set_tags({"team": BAIT})
@@ -84,7 +89,7 @@ def test_columns_bring_their_values_and_what_is_no_number_says_so(client: httpx.
 
 def test_what_can_be_shown_is_counted(client: httpx.Client) -> None:
     told = client.get("/api/columns").json()
-    assert told["params"] == {"a, b": 6, "lr": 6}
+    assert told["params"] == {"a, b": 6, "lr": 6, "odd": 6}
     assert told["metrics"] == {"bad": 6, "val/loss": 6}
     assert told["tags"] == {"team": 4}
     assert client.get("/api/columns", params={"where": "name = parent"}).json() == {
@@ -94,7 +99,9 @@ def test_what_can_be_shown_is_counted(client: httpx.Client) -> None:
     }
 
 
-@pytest.mark.parametrize("field", ["tags.team", "params.lr", "status", "project", 'params."a, b"', "metrics.bad.last"])
+@pytest.mark.parametrize(
+    "field", ["tags.team", "params.lr", "params.odd", "status", "project", 'params."a, b"', "metrics.bad.last"]
+)
 def test_the_condition_of_a_group_chooses_the_runs_of_the_group(client: httpx.Client, field: str) -> None:
     where = "name != parent or name = parent"
     told = client.get("/api/runs", params={"group": field, "where": where}).json()

@@ -77,7 +77,7 @@ def _groups(store: Store, where: str, field: str) -> Record:
     counted, total = grouped(store, where, field)
     groups = sorted(counted, key=lambda one: (one[0] is None, -one[1], str(one[0])))
     told = [
-        {"value": jsonable(value), "count": count, "where": _both(where, condition(field, jsonable(value)))}
+        {"value": jsonable(value), "count": count, "where": _both(where, condition(field, value))}
         for value, count in groups[:MOST_GROUPS]
     ]
     return {"groups": told, "total": total, "left_out": len(groups) - len(told)}
