@@ -7,9 +7,15 @@ ignored: a process that a test starts would inherit that, and could not be inter
 
 import signal
 
+import pytest
+
 from autotrack.provenance import witnesses
 
 witnesses.PLACES = tuple(place for place in witnesses.PLACES if ".code." not in place)  # type: ignore[misc]
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+@pytest.fixture(autouse=True)
+def heeded_interrupts() -> None:
+    """Before each test, since products change how signals are met, some of them behind Python's back."""
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL, signal.default_int_handler):
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -59,7 +59,7 @@ def key(record: Record) -> str:
 def line(record: Record, became: Mapping[str, Any]) -> bytes | None:
     """The event as a line, its end included; None for events that tell of the journal itself.
 
-    `became` is what became of a step of a registered model: `autotrack.registry.outcome`.
+    `became` is what became of a step of a registered model: `autotrack.registry.telling`.
     """
     event = record.event
     kind = _KINDS.get(type(event))

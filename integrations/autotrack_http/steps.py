@@ -11,7 +11,7 @@ from typing import Any
 
 from autotrack.backend import BackendContext, BackendUnavailable
 from autotrack.events import RegistryLogged
-from autotrack.registry.outcome import UNKNOWN, outcome
+from autotrack.registry.telling import UNKNOWN, outcome
 
 
 class Outcomes:
@@ -22,7 +22,7 @@ class Outcomes:
         self._models: dict[str, Mapping[str, Any] | None] = {}
 
     def of(self, event: RegistryLogged) -> dict[str, Any]:
-        """As `autotrack.registry.outcome` has it. Raises `BackendUnavailable` while the store does not have the step."""
+        """As `autotrack.registry.telling` has it. Raises `BackendUnavailable` while the store lacks the step."""
         if event.model not in self._models:
             self._models[event.model] = self._context.registered(event.model)
         found = outcome(event, self._models[event.model])

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 from autotrack.backend import BackendContext, BackendUnavailable, Limits
 from autotrack.errors import UsageError
-from autotrack.events import AnyEvent, ModelLogged, Record, RegistryLogged
+from autotrack.events import AnyEvent, Record, RegistryLogged
+from autotrack.registry.telling import steps_of
 from autotrack.remote import Address, Refused, Remote
-from autotrack.store.gather import steps_of
 from autotrack_http.lines import moment, plain
 from autotrack_http.steps import Outcomes
 
@@ -70,8 +70,8 @@ class WebhooksBackend:
                         sent[target.mark] = sequence
             except (BackendUnavailable, Refused) as problem:
                 problems.append(problem)
-        for problem in sorted(problems, key=lambda problem: isinstance(problem, Refused)):
-            raise problem
+        if problems:  # what may pass comes first: a step is set aside when nobody waits for it any more
+            raise min(problems, key=lambda one: isinstance(one, Refused))
         return batch[-1].sequence
 
     def close(self) -> None:
@@ -80,10 +80,7 @@ class WebhooksBackend:
             target.close()
 
     def _messages(self, event: AnyEvent, outcomes: Outcomes) -> Iterator[tuple[str, bytes]]:
-        steps = [event] if isinstance(event, RegistryLogged) else []
-        if isinstance(event, ModelLogged):
-            steps = list(steps_of(event))
-        for step in steps:
+        for step in steps_of(event):
             yield step.id, message(step, outcomes.of(step))
 
 

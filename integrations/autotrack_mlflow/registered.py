@@ -16,7 +16,7 @@ from autotrack.events import ModelLogged, RegistryLogged
 from autotrack.turns import one_at_a_time
 from autotrack_mlflow.client import Client, Refused
 from autotrack_mlflow.models import Models
-from autotrack_mlflow.registry import DIGEST_TAG, Registry, tags_of
+from autotrack_mlflow.registry import BY_THE_LOG, DIGEST_TAG, Registry, tags_of
 from autotrack_mlflow.runs import Runs
 
 _STAGE, _APPROVED, _RETIRED = "autotrack.stage", "autotrack.approved_by", "autotrack.retired"
@@ -58,7 +58,7 @@ class Registered:
         try:
             with one_at_a_time(self._context.home, "mlflow-registry"):
                 self._versions(step, name, record)
-                self._aliases(name, record)
+                self._aliases(step, name, record)
         except Refused as refusal:
             if not refusal.is_unknown_api:
                 raise
@@ -96,7 +96,7 @@ class Registered:
         if uploaded is None:
             self._note(step.run, what, "not registered: its files are not there")
             return None
-        return self._registry.create(known, name, f"registered:{version['digest']}", event, uploaded)
+        return self._registry.create(known, name, f"{BY_THE_LOG}{version['digest']}", event, uploaded)
 
     def _describe(self, name: str, found: Record, version: Record) -> None:
         """Set the tags that say what people have said of the version; empty ones for what was taken back."""
@@ -114,13 +114,16 @@ class Registered:
                 body = {"name": name, "version": str(found["version"]), "key": key, "value": value[:5000]}
                 self._client.post("model-versions/set-tag", body)
 
-    def _aliases(self, name: str, record: Record) -> None:
+    def _aliases(self, step: RegistryLogged, name: str, record: Record) -> None:
         model = self._client.get("registered-models/get", name=name)["registered_model"]
         has = {one["alias"]: str(one["version"]) for one in model.get("aliases", ())}
         for alias, held in record["aliases"].items():
             number = self._numbers.get(held["digest"] or "")
             if number and has.get(alias) != number:
-                self._client.post("registered-models/alias", {"name": name, "alias": alias, "version": number})
+                try:
+                    self._client.post("registered-models/alias", {"name": name, "alias": alias, "version": number})
+                except Refused as refusal:  # MLflow has stricter rules for aliases: the rest shall not miss anything
+                    self._note(step.run, f"alias {alias} of the registered model {step.model}", str(refusal))
         # Only such as the log took away: what somebody has set there is left alone.
         taken = {step["record"].get("alias") for step in record["log"] if step["action"] == "unalias"}
         for alias in has.keys() & (taken - record["aliases"].keys()):

@@ -20,6 +20,8 @@ from autotrack_mlflow.runs import RUN_ID, KnownRun
 VERSION_TAG: Final = "autotrack.version"
 ALIASED_TAG: Final = "autotrack.aliases"
 DIGEST_TAG: Final = "autotrack.digest"
+BY_THE_LOG: Final = "registered:"
+"""Before the digest in `autotrack.version` where a step made the version: the log alone says what its aliases are."""
 
 _FORBIDDEN: Final = str.maketrans(dict.fromkeys("/:\"'", "-"))
 """Characters that the name of a registered model may not have, or that its filters cannot quote."""
@@ -62,7 +64,8 @@ class Registry:
                 raise
             self._note(event.run, what, "the server has no registry of models")
             return
-        if event.aliases and ALIASED_TAG not in tags_of(version):
+        tags = tags_of(version)
+        if event.aliases and ALIASED_TAG not in tags and not tags.get(VERSION_TAG, "").startswith(BY_THE_LOG):
             self._alias(event, name, str(version["version"]))
 
     def usable_name(self, run: str, model: str) -> str | None:

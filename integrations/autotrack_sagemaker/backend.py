@@ -20,6 +20,7 @@ from autotrack.events import (
     ParamsLogged,
     ProvenanceLogged,
     Record,
+    RegistryLogged,
     RunEnded,
     RunStarted,
     TagsSet,
@@ -30,6 +31,7 @@ from autotrack_sagemaker.changes import Changes, apply
 from autotrack_sagemaker.described import artifact_entry, dataset_entry, entry_key
 from autotrack_sagemaker.files import Files
 from autotrack_sagemaker.names import KEY_CHARACTERS, KEY_LENGTH
+from autotrack_sagemaker.registered import ONLY_HERE, Registered
 from autotrack_sagemaker.registry import Registry
 from autotrack_sagemaker.runs import KnownRun, Runs, moment
 from autotrack_sagemaker.series import Series
@@ -52,7 +54,7 @@ class Share:
 class SagemakerBackend:
     """Delivers runs to SageMaker's experiments and its model registry."""
 
-    limits = Limits(key_length=KEY_LENGTH, key_characters=KEY_CHARACTERS, integer_steps=True)
+    limits = Limits(key_length=KEY_LENGTH, key_characters=KEY_CHARACTERS, integer_steps=True, registry=True)
 
     def open(self, context: BackendContext) -> None:
         """Find the service. Raises `UsageError` without a region, `BackendUnavailable` if it is away."""
@@ -64,6 +66,7 @@ class SagemakerBackend:
         self._runs = Runs(self._service, context)
         self._files = Files(self._service, context, self._runs)
         self._registry = Registry(self._service, context)
+        self._registered = Registered(self._service, context, self._runs, self._files, self._registry, self._note)
         try:
             self._service.call("list_experiments", MaxResults=1)
         except Refused as refusal:
@@ -83,6 +86,8 @@ class SagemakerBackend:
             self._take(record, shares)
         for share in shares.values():
             self._send(share)
+        for step in steps_in(batch):
+            self._registered.follow(step)
         for share in shares.values():
             self._context.state["run:" + share.known.run]["highest"] = share.series.highest
         for (run, what, why), count in self._notes.items():
@@ -110,7 +115,7 @@ class SagemakerBackend:
 
     def _take(self, record: Record, shares: dict[str, Share]) -> None:
         event = record.event
-        if isinstance(event, WriterStarted | WriterEnded):
+        if isinstance(event, WriterStarted | WriterEnded | RegistryLogged):
             return
         run, replayed = event.run, record.sequence <= self._held.get(record.writer, -1)
         if isinstance(event, RunStarted):
@@ -164,9 +169,20 @@ class SagemakerBackend:
             uri = self._files.keep(known, model.digest, name, partial(self._note, run, what, GONE))
             if uri is not None:
                 share.changes.outputs[self._key(run, f"model/{model.name}")] = artifact_entry(uri), replayed
-                if model.register:
-                    self._registry.register(known, model, uri, partial(self._note, run))
+                if model.register and not self._registry.register(known, model, uri, partial(self._note, run)):
+                    self._follow_log(model)
         apply(share.changes, self._service, self._context.home, known.component, partial(self._note, run))
+
+    def _follow_log(self, model: ModelLogged) -> None:
+        name = model.register or ""
+        record = self._context.registered(name)
+        if record is not None and any(one["digest"] == model.digest for one in record["versions"]):
+            self._registered.equal(model.run, model.time, name, record)
+        elif "local" in self._context.settings.backends:
+            raise BackendUnavailable(f"a registration of {name} waits for the store to take it in")
+        else:
+            why = "the model is a version already, and no store says what it is called"
+            self._note(model.run, f"registered name {name!r}", why)
 
     def _key(self, run: str, name: str) -> str:
         key = entry_key(name)
@@ -176,3 +192,13 @@ class SagemakerBackend:
 
     def _note(self, run: str, what: str, why: str) -> None:
         self._notes[run, what, why] += 1
+
+
+def steps_in(batch: Sequence[Record]) -> list[RegistryLogged]:
+    """The steps of registered models: the last one of each model, and all of those that SageMaker has nothing for."""
+    last: dict[tuple[str, str], RegistryLogged] = {}
+    for record in batch:
+        event = record.event
+        if isinstance(event, RegistryLogged):
+            last[event.model, event.id if event.action in ONLY_HERE else ""] = event
+    return list(last.values())

@@ -70,6 +70,7 @@ def test_the_registry_there_becomes_as_the_log_says(
     home("models", "alias", "decided@production", "1", "--why", "the first")
     home("models", "alias", "decided@trial", "2")
     home("models", "alias", "decided@production", "2", "--why", "better")
+    home("models", "alias", "decided@in its trial", "1")  # MLflow's aliases have no spaces
     home("models", "approve", "decided/2", "--why", "looked at it")
     home("models", "annotate", "decided/2", "owner=risk")
     home("sync", "--backends", "mlflow")  # eight journals, each with one step

@@ -29,6 +29,10 @@ NAMES = [
 ]
 
 
+REGISTRIES = ("webhooks",)
+"""Those that get no runs, only what is decided of registered models."""
+
+
 class Place:
     """One such subject."""
 
@@ -152,6 +156,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 
 @pytest.fixture(scope="module", params=NAMES)
+def any_place(request: pytest.FixtureRequest, places: Places) -> Place:
+    """Each subject in turn, also those that get no runs."""
+    return places.get(request.param)
+
+
+@pytest.fixture(scope="module", params=[name for name in NAMES if name not in REGISTRIES])
 def place(request: pytest.FixtureRequest, places: Places) -> Place:
     """Each subject in turn."""
     return places.get(request.param)

@@ -29,6 +29,7 @@ EVERYTHING: Final = frozenset(
         "models",
         "artifacts",
         "resumed",  # a run that goes on in another process is one run there
+        "registry",  # steps of registered models: versions and aliases
     }
 )
 
@@ -54,6 +55,16 @@ class ReadRun:
     models: dict[str, bytes] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     error: str | None = None
+
+
+@dataclass
+class ReadModel:
+    """A registered model as the product's own reader gives it, in our words."""
+
+    versions: list[str] = field(default_factory=list)
+    """Digests, the oldest version first."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    """The digest that each points to."""
 
 
 class Subject(Protocol):
@@ -82,6 +93,10 @@ class Subject(Protocol):
         """Every run that is there now, by our id, as the product's own reader gives them (in a process of its own
         where that changes the process). Twice the same run, or one without our id, is an `AssertionError`.
         """
+        ...
+
+    def read_model(self, name: str) -> ReadModel:
+        """A registered model that is there now. Only for those that carry `registry`."""
         ...
 
     def stop(self) -> None:

@@ -25,10 +25,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
+import registering
 import secrets_planted as secrets
 from cases import CASES, record_all
 from delivering import end_of, environment_of, forwarder
-from places import NAMES, Place, Places, place, places
+from places import NAMES, REGISTRIES, Place, Places, any_place, place, places
 from proxy import RETRY_AFTER
 from recorded import assert_full, assert_small, full, points, recording_into, writers
 from subject import EVERYTHING, ReadRun
@@ -43,7 +44,7 @@ from autotrack.session import session
 from autotrack.settings import load
 from autotrack.store.query import Store
 
-__all__ = ["place", "places"]
+__all__ = ["any_place", "place", "places"]
 
 A_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b")
 SECONDS = 60
@@ -88,6 +89,34 @@ def test_is_carried_or_told(name: str, place: Place, cases: tuple[Path, dict[str
 def test_no_event_is_refused(place: Place, cases: tuple[Path, dict[str, str]]) -> None:
     delivered_cases(place, cases[0])
     assert place.dead(place.folder / "homes" / "cases") == 0
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a registered model: its versions, aliases that were moved and taken away, an approval."""
+    home = tmp_path_factory.mktemp("registered") / "home"
+    registering.record(home)
+    return home
+
+
+def test_a_registered_model_is_there_as_it_was_decided_or_a_note_says_that_it_is_not(
+    any_place: Place, registered: Path
+) -> None:
+    """Whatever comes first: each step has a journal of its own. Sent again nothing changes."""
+    place, home = any_place, any_place.folder / "homes" / "registered"
+    shutil.copytree(registered, home)
+    assert place.courier.sync(home) is None
+    assert place.dead(home) == 0
+    if not place.carries("registry"):
+        told = " ".join(what for run in ["", *registering.runs(home)] for what in place.notes(home, run))
+        assert f"unalias of the registered model {registering.MODEL}" in told
+        return
+    registering.check(place.subject.read_model(registering.MODEL))
+    if place.name != "local":  # which keeps the cursor with the data
+        shutil.rmtree(home / "delivery")
+        place.courier.restart()
+        assert place.courier.sync(home) is None
+        registering.check(place.subject.read_model(registering.MODEL))
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +344,9 @@ def test_a_run_sent_to_all_of_them_at_once_reads_back_equal(
 ) -> None:
     """Value by value: what each product's own reader gives is what the local store gives."""
     home, available = places.get("local").home("all"), []
-    for name in dict.fromkeys(["local", *NAMES]):  # whatever an environment is for: the store is there
+    for name in dict.fromkeys(
+        ["local", *(name for name in NAMES if name not in REGISTRIES)]
+    ):  # whatever an environment is for: the store is there
         with contextlib.suppress(pytest.skip.Exception):
             available.append(places.get(name))
     record_testsuite_property("backends", ",".join(one.name for one in available))

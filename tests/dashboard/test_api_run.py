@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from recorded import BAIT, SCRIPT, everything, recorded
+from shown_homes import BAIT, SCRIPT, everything, recorded
 from served import served
 
 from autotrack.dashboard.previews import preview as look_into

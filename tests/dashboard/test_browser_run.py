@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import LAPTOP, PHONE, axe, chromium, opened, serving, too_wide
-from recorded import BAIT, SCRIPT, recorded
+from shown_homes import BAIT, SCRIPT, recorded
 
 TABS = ["overview", "params", "metrics", "system", "datasets", "models"]
 TABS += ["artifacts", "lineage", "console", "code", "environment", "delivery"]

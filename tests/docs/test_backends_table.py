@@ -20,13 +20,15 @@ SUBJECTS = sorted((ROOT / "tests" / "contract" / "subjects").glob("[!_]*.py"))
 
 
 def table() -> dict[str, set[str]]:
-    """For each backend the words of its row; `as NAME` stands for another's."""
+    """For each backend the words of its row; `as NAME` stands for another's, `all but` for the rest."""
     rows: dict[str, set[str]] = {}
     for line in (ROOT / "docs" / "backends.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 4 and (name := re.match(r"\[`([\w-]+)`\]", cells[0])):
             other = re.fullmatch(r"as `([\w-]+)`", cells[2])
-            rows[name[1]] = rows[other[1]] if other else set(re.findall(r"`(\w+)`", cells[2]))
+            words = set(re.findall(r"`(\w+)`", cells[2]))
+            but = cells[2].startswith("all but ")
+            rows[name[1]] = rows[other[1]] if other else set(EVERYTHING) - words if but else words
     return rows
 
 

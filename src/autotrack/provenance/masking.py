@@ -100,7 +100,9 @@ def is_secret(key: str) -> bool:
 def is_secret_variable(name: str) -> bool:
     """Whether an environment variable is named like a secret: beside `is_secret`, whatever ends in `TOKEN`, `KEY`."""
     last = name.upper().rpartition("_")[2]
-    return is_secret(name) or last in {"TOKEN", "KEY", "PAT", "AUTH", "DSN", "JWT"} or name.upper().endswith("_KEY_ID")
+    # Whoever knows the address of a webhook may often post to it.
+    usual = {"TOKEN", "KEY", "PAT", "AUTH", "DSN", "JWT", "WEBHOOK", "WEBHOOKS"}
+    return is_secret(name) or last in usual or name.upper().endswith("_KEY_ID")
 
 
 def mask_urls(text: str) -> str:

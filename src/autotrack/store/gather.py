@@ -214,9 +214,7 @@ def steps_of(event: ModelLogged) -> Iterator[RegistryLogged]:
         for action, record in (("register", {}), *(("alias", {"alias": alias}) for alias in event.aliases)):
             told = "\0".join((event.run, str(event.time), event.register, event.digest, action, *record.values()))
             step = hashlib.sha256(told.encode(errors="backslashreplace")).hexdigest()[:32]
-            yield RegistryLogged(
-                event.run, event.time, event.register, action, step, event.digest, record=dict(record)
-            )
+            yield RegistryLogged(event.run, event.time, event.register, action, step, event.digest, record=dict(record))
 
 
 def _registry(found: Gathered, run: str, event: RegistryLogged) -> None:

@@ -15,7 +15,7 @@ from subject import EVERYTHING, ReadRun
 
 class Subject:
     name = "clearml"
-    carries = EVERYTHING - {"nan", "infinities", "fractional_steps", "equal_points", "repeated_steps"}
+    carries = EVERYTHING - {"nan", "infinities", "fractional_steps", "equal_points", "repeated_steps", "registry"}
     url_variable = None
     listens = None
 

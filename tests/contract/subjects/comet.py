@@ -15,7 +15,7 @@ from subject import EVERYTHING, ReadRun
 
 class Subject:
     name = "comet"
-    carries = EVERYTHING - {"fractional_steps"}
+    carries = EVERYTHING - {"fractional_steps", "registry"}
     url_variable = None
     listens = None
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # test modules are not a 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "backends"))
 
 from http_receiver import Receiver
-from subject import EVERYTHING, ReadRun
+from subject import EVERYTHING, ReadModel, ReadRun
 
 
 class Subject:
@@ -35,6 +35,19 @@ class Subject:
             _take(found[line["run"]], line, self._receiver.files)
         assert not self._receiver.refused
         return dict(found)
+
+    def read_model(self, name: str) -> ReadModel:
+        # A receiver that wants the model as it stands takes what the newest step says of it.
+        lines = self._receiver.lines.values()
+        steps = [one for one in lines if one["kind"] == "registry" and one["model"] == name]
+        registered = [one for one in lines if one["kind"] == "model" and one["register"] == name]
+        newest = max(steps, key=lambda one: one["time"])
+        versions = {one["version"]: one["digest"] for one in steps if one["version"]}
+        assert {one["digest"] for one in registered} <= set(versions.values())
+        return ReadModel(
+            [versions[number] for number in sorted(versions)],
+            {alias: one["digest"] for alias, one in newest["after"]["aliases"].items()},
+        )
 
     def stop(self) -> None:
         self._receiver.close()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # test modules are not a package
 
-from subject import EVERYTHING, ReadRun
+from subject import EVERYTHING, ReadModel, ReadRun
 
 from autotrack.provenance.blobs import Blobs
+from autotrack.registry import reading
 from autotrack.settings import load
 from autotrack.store.query import Store
 
@@ -35,6 +36,15 @@ class Subject:
                     assert not found.keys() & set(runs)
                     found |= {run: _read(store, home, run) for run in runs}
         return found
+
+    def read_model(self, name: str) -> ReadModel:
+        home = self._homes / "registered"
+        with Store.open(home, load({}, home=home)) as store:
+            found = reading.model(store, name)
+        return ReadModel(
+            [one["digest"] for one in reversed(found["versions"])],
+            {alias: one["digest"] for alias, one in found["aliases"].items()},
+        )
 
     def stop(self) -> None:
         pass

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # test modules are not a 
 sys.path.insert(0, str(Path(__file__).parents[2] / "backends"))
 
 from mlflow_server import Server, executable
-from subject import EVERYTHING, ReadRun
+from subject import EVERYTHING, ReadModel, ReadRun
 
 STATUSES = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 
@@ -46,6 +46,11 @@ class Subject:
             assert ours not in found
             found[ours] = as_read(run)
         return found
+
+    def read_model(self, name: str) -> ReadModel:
+        found = self.server.ask("versions", name, self.server.database)
+        digests = {str(one["version"]): one["tags"]["autotrack.digest"] for one in found["versions"]}
+        return ReadModel(list(digests.values()), {key: digests[held] for key, held in found["aliases"].items()})
 
     def stop(self) -> None:
         self.server.stop()

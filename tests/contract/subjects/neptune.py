@@ -19,7 +19,7 @@ NOT_CARRIED = {"equal_points", "repeated_steps"}
 
 class Subject:
     name = "neptune"
-    carries = EVERYTHING - NOT_CARRIED
+    carries = EVERYTHING - NOT_CARRIED - {"registry"}
     url_variable = None
     listens = None
 

@@ -19,7 +19,7 @@ VALUES = {"int": "int_value", "float": "float_value", "string": "string_value", 
 
 class Subject:
     name = "neptune-export"
-    carries = EVERYTHING
+    carries = EVERYTHING - {"registry"}
     url_variable = None
     listens = None
 

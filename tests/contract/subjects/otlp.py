@@ -14,7 +14,7 @@ from subject import EVERYTHING, ReadRun
 
 class Subject:
     name = "otlp"
-    carries = EVERYTHING - {"equal_points", "datasets", "models", "artifacts"}
+    carries = EVERYTHING - {"equal_points", "datasets", "models", "artifacts", "registry"}
     url_variable = "OTEL_EXPORTER_OTLP_ENDPOINT"
     listens: str | None = None
 

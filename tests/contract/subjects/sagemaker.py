@@ -16,9 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # test modules are not a 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "backends"))
 
 from sagemaker_server import Server
-from subject import EVERYTHING, ReadRun
+from subject import EVERYTHING, ReadModel, ReadRun
 
 TAG_PARAM = "autotrack.tag."
+ALIAS = "autotrack.alias."
 
 
 class Subject:
@@ -51,6 +52,19 @@ class Subject:
                 assert run and run not in found
                 found[run] = read
         return found
+
+    def read_model(self, name: str) -> ReadModel:
+        client, read = self._server.client("sagemaker"), ReadModel()
+        pages = client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=name)
+        arns = [one["ModelPackageArn"] for page in pages for one in page["ModelPackageSummaryList"]]
+        held = [client.describe_model_package(ModelPackageName=arn) for arn in arns]
+        for one in sorted(held, key=lambda one: one["ModelPackageVersion"]):
+            properties = one["CustomerMetadataProperties"]
+            read.versions.append(properties["autotrack.digest"])
+            for alias in (key.removeprefix(ALIAS) for key in properties if key.startswith(ALIAS)):
+                assert alias not in read.aliases, "an alias in two places"
+                read.aliases[alias] = properties["autotrack.digest"]
+        return read
 
     def stop(self) -> None:
         wrong = self._server.tell("violations")

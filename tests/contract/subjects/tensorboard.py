@@ -14,7 +14,7 @@ from tensorboard_reader import Shown, folders, shown
 
 class Subject:
     name = "tensorboard"
-    carries = EVERYTHING - {"fractional_steps", "exact_values", "models", "artifacts"}
+    carries = EVERYTHING - {"fractional_steps", "exact_values", "models", "artifacts", "registry"}
     url_variable = None
     listens = None
 

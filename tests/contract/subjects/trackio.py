@@ -15,7 +15,7 @@ from trackio_server import Trackio
 
 class Subject:
     name = "trackio"
-    carries = EVERYTHING - {"fractional_steps", "times"}
+    carries = EVERYTHING - {"fractional_steps", "times", "registry"}
     url_variable = "TRACKIO_SERVER_URL"
 
     def __init__(self, folder: Path) -> None:

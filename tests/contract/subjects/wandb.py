@@ -15,7 +15,7 @@ from wandb_files import read_folder, wandb_python
 
 class Subject:
     name = "wandb"
-    carries = EVERYTHING
+    carries = EVERYTHING - {"registry"}
     url_variable = None
     listens = None
 

@@ -7,16 +7,24 @@ is told in the same words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from autotrack.events import RegistryLogged
+from autotrack.events import AnyEvent, ModelLogged, RegistryLogged
 from autotrack.registry.log import Step, moment
 from autotrack.registry.registered import RegisteredModel, Version
 from autotrack.registry.views import fold
+from autotrack.store import gather
 
 UNKNOWN: Final[Mapping[str, Any]] = {"version": None, "effect": None, "because": "", "after": None}
 """Of a step that no store has taken in."""
+
+
+def steps_of(event: AnyEvent) -> Iterable[RegistryLogged]:
+    """The steps that an event is: itself, or those that a training takes by logging a model to be registered."""
+    if isinstance(event, ModelLogged):
+        return gather.steps_of(event)
+    return (event,) if isinstance(event, RegistryLogged) else ()
 
 
 def outcome(event: RegistryLogged, model: Mapping[str, Any] | None) -> dict[str, Any] | None:
