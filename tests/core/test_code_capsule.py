@@ -124,6 +124,30 @@ def test_what_is_imported_while_the_run_goes_on_is_added(project: Path, home: Pa
     assert "late.py" in found.files and "model/net.py" in found.files
 
 
+def test_what_is_imported_in_a_run_that_ends_before_its_capsule_is_taken_is_added(
+    project: Path, home: Path, tmp_path: Path
+) -> None:
+    (project / "late.py").write_text("late = 1\n")
+    (project / "train.py").write_text(
+        "import threading\nimport model.net\nimport autotrack\n"
+        "from autotrack.provenance.code.capsule import Capsule\n"
+        "looked, ended, take = threading.Event(), threading.Event(), Capsule.take\n"
+        "def slowly(capsule):\n"
+        "    taken = take(capsule)\n"
+        "    looked.set()\n"
+        "    ended.wait(10)\n"
+        "    return taken\n"
+        "Capsule.take = slowly\n"
+        "run = autotrack.start_run()\n"
+        "looked.wait(10)\n"
+        "import late\n"
+        "run.end()\n"
+        "ended.set()\n"
+    )
+    execute(home, project, "train.py")
+    assert "late.py" in given_back(home, code(home), tmp_path / "again").files
+
+
 def test_a_module_that_is_run_with_m_is_kept_with_its_package(project: Path, home: Path, tmp_path: Path) -> None:
     (project / "model" / "fit.py").write_text("from model import net\n" + RUN)
     execute(home, project, "-m", "model.fit")

@@ -10,8 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shown_homes import BAIT, SCRIPT, everything, recorded
 from served import served
+from shown_homes import BAIT, SCRIPT, everything, recorded
 
 from autotrack.dashboard.previews import preview as look_into
 from autotrack.dashboard.tensors import tensors

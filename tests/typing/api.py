@@ -49,7 +49,7 @@ def own_a_run(path: Path) -> None:
 def read() -> None:
     found: list[dict[str, Any]] = autotrack.runs(project="churn", status="failed", limit=10)
     assert_type(autotrack.runs(where="params.lr > 0.1", sort="-started_at", columns=["params.lr"])[0], dict[str, Any])
-    assert_type(autotrack.series(found, "loss")[0], dict[str, Any])
+    assert_type(autotrack.series(found, "loss")[0].value, float)
     try:
         assert_type(autotrack.get_run("baseline"), dict[str, Any])
         model = autotrack.load_model("baseline")

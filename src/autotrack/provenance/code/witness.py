@@ -59,9 +59,10 @@ class CodeWitness:
     def ending(self, run: Any) -> None:
         """Record in `run` what has changed since the capsule was taken, if it was."""
         capsule = self._capsule
-        if self._off or capsule is None or not capsule.done:
+        if self._off:
             return
-        if time.monotonic() < self._next_look:  # the next run that ends, or the end of the process, looks
+        # Too early, or too soon again: the next run that ends, or the end of the process, looks.
+        if capsule is None or not capsule.done or time.monotonic() < self._next_look:
             self._unlooked = run
             return
         self._look(capsule, run)
@@ -70,14 +71,14 @@ class CodeWitness:
         """Wait for a capsule that is under way; past the bound, give it up and record that."""
         if self._off:
             return
-        thread, capsule = self._thread, self._capsule
+        thread = self._thread
         if thread is not None and thread.is_alive():
             thread.join(MOST_SECONDS_AT_EXIT)
-            if thread.is_alive() and (capsule := self._capsule) is not None:
-                capsule.stop()
+            if thread.is_alive() and self._capsule is not None:
+                self._capsule.stop()
                 thread.join(1.0)
         with self._lock:  # whatever the thread still does is recorded nowhere
-            self._off = True
+            self._off, capsule = True, self._capsule
             waiting, self._waiting = self._waiting, []
         for run in waiting:
             why = f"it was not finished {MOST_SECONDS_AT_EXIT:g} seconds after the end"
