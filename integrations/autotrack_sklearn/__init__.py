@@ -14,10 +14,10 @@ transformer alone becomes none, nor does anything that is fitted inside another 
 estimator are one run, as are all fits of one estimator with `warm_start=True`; it ends when the estimator is dropped,
 fitted anew, or the process ends.
 
-What is recorded: the params of the estimator and of all inside it; the data as passed in; `n_iter_`, `classes_`,
-`best_params_`, `best_score_` and their like; loss curves; `feature_importances.csv`; a search's `cv_results.csv`; the
-fitted model, in the format of skops (`pip install 'autotrack-ml[sklearn]'`), for a search its `best_estimator_`;
-`run.load_model()` gives it back.
+What is recorded: the params of the estimator and of all inside it, and which of them are not the defaults; the data as
+passed in; `n_iter_`, `classes_`, `best_params_`, `best_score_` and their like; loss curves; `feature_importances.csv`;
+a search's `cv_results.csv`; the fitted model, in the format of skops (`pip install 'autotrack-ml[sklearn]'`), for a
+search its `best_estimator_`; `run.load_model()` gives it back.
 
 What is measured after the fit goes to the run of the model that it measures: `score`, every function of
 `sklearn.metrics` that answers a number, and scorers. The prediction is recognised as the very array that `predict` and

@@ -18,7 +18,7 @@ from typing import Any
 from autotrack.plugin import Leaf, Outcome, begin_leaf, current, guarded, rejoin_leaf
 from autotrack_sklearn import fitted, models
 from autotrack_sklearn.arguments import log_arguments
-from autotrack_sklearn.estimators import innermost, params
+from autotrack_sklearn.estimators import innermost, log_params
 
 SHARE = 0.02
 """The part of the time since the run began that keeping weights on use may take."""
@@ -68,7 +68,7 @@ def watch(method: str, estimator: Any, arguments: Mapping[str, Any]) -> Generato
         course.calls += 1
         if course.calls == 1 or method != "partial_fit":
             with guarded("sklearn"):
-                run.log_params(params(estimator))
+                log_params(run, estimator)
             with guarded("sklearn"):
                 log_arguments(run, arguments)
         leaf.outcome = yield

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from autotrack.plugin import Call, Leaf, Outcome, begin_leaf, guarded, is_silent, silence
 from autotrack_sklearn import continuing, fitted, loading, models, searches
 from autotrack_sklearn.arguments import bind, log_arguments
-from autotrack_sklearn.estimators import innermost, is_search, makes_run, params
+from autotrack_sklearn.estimators import innermost, is_search, log_params, makes_run
 
 
 class Training(NamedTuple):
@@ -51,7 +51,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         return
     with leaf:
         with guarded("sklearn"):
-            leaf.run.log_params(params(estimator))
+            log_params(leaf.run, estimator)
         with guarded("sklearn"):
             loading.built_on(leaf.run, estimator)
         with guarded("sklearn"):
@@ -94,7 +94,7 @@ def watch_validation(call: Call) -> Generator[None, Outcome, None]:
     with leaf:
         leaf.outcome = outcome
         with guarded("sklearn"):
-            leaf.run.log_params(params(training.estimator))
+            log_params(leaf.run, training.estimator)
 
 
 def under_way() -> Training | None:

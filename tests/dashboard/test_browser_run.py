@@ -73,6 +73,13 @@ def test_params_are_searched_and_compared(site: Site, page: Any) -> None:
     site.go(page, "main", "params")
     assert [BAIT, SCRIPT] in cells(page, "Params")
     assert ["lr", "0.1 (before: 0.2)"] in cells(page, "Params")
+    site.go(page, "linear", "params")
+    page.get_by_label("only what is not the default").wait_for()
+    shown = cells(page, "Params")
+    assert ["C", "0.5", "1"] in shown and ["lr", "0.3", ""] in shown and "solver" not in [row[0] for row in shown]
+    page.get_by_label("only what is not the default").uncheck()
+    assert ["solver", "lbfgs", ""] in cells(page, "Params")
+    site.go(page, "main", "params")
     page.get_by_label("Search params").fill("epo")
     assert cells(page, "Params") == [["epochs", "12"]]
     other = page.get_by_label("Compare with run")

@@ -31,6 +31,7 @@ from sklearn.preprocessing import FunctionTransformer, LabelEncoder, OneHotEncod
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+import autotrack
 from autotrack.testing import recording
 
 
@@ -38,6 +39,17 @@ from autotrack.testing import recording
 def recorded(tmp_path):
     with recording(tmp_path, "sklearn") as recorded:
         yield recorded
+
+
+def test_which_params_are_not_the_defaults_is_told(tmp_path):
+    model = make_pipeline(StandardScaler(), SVC(C=2, gamma="scale", class_weight={0: 1}))
+    with recording(tmp_path, "sklearn"):
+        model.fit(*make_classification(40, random_state=0))
+        (run,) = autotrack.runs()
+        told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"svc__C": 1.0, "svc__class_weight": None}
+    assert {"svc__gamma", "svc__kernel", "standardscaler__with_mean", "memory"} <= set(told["unchanged"])
+    assert not {"steps", "svc__C"} & set(told["unchanged"])  # steps have no default
 
 
 X, y = make_classification(120, 5, random_state=0)

@@ -27,6 +27,10 @@ export async function show(root, context) {
   }
   let text = query.get("q") ?? "";
   let only = Boolean(other);
+  // What the params would have been, of those that are something else; null where the framework was not asked.
+  const defaults = run.defaults?.changed ?? null;
+  const usual = new Set(run.defaults?.unchanged ?? []);
+  let unusual = defaults !== null;
   const list = h("div", {});
   const tools = h("div", { class: "toolbar" },
     search("Search params", text, (typed) => {
@@ -37,23 +41,27 @@ export async function show(root, context) {
     other ? h("label", { class: "check" }, h("input", { type: "checkbox", checked: only, onchange: (event) => {
       only = event.target.checked;
       draw();
-    } }), "only what differs") : null);
+    } }), "only what differs") : defaults ? h("label", { class: "check" }, h("input", { type: "checkbox", checked: unusual, onchange: (event) => {
+      unusual = event.target.checked;
+      draw();
+    } }), "only what is not the default") : null);
   fill(root, tools, trouble ? h("p", { class: "note bad", role: "alert" }, trouble) : null, list);
 
   function draw() {
     const own = run.params;
     const names = [...new Set([...Object.keys(own), ...Object.keys(other?.params ?? {})])].sort();
     const differs = (key) => other && JSON.stringify(own[key]) !== JSON.stringify(other.params[key]);
-    const shown = names.filter((key) => matches(text, key, value(own[key])) && (!other || !only || differs(key)));
+    const shown = names.filter((key) => matches(text, key, value(own[key])) && (other ? !only || differs(key) : !unusual || !usual.has(key)));
     const columns = ["Param", { name: "Value", class: "wrap" }];
+    if (defaults && !other) columns.push({ name: "Default", class: "wrap" });
     if (other) columns.push({ name: runLink(other), class: "wrap" });
     const rows = shown.slice(0, MOST).map((key) => ({
       class: differs(key) && !only ? "changed" : null,
-      cells: [h("span", { class: "key" }, key), [cell(own, key), replaced(key)], ...(other ? [cell(other.params, key)] : [])],
+      cells: [h("span", { class: "key" }, key), [cell(own, key), replaced(key)], ...(other ? [cell(other.params, key)] : defaults ? [key in defaults ? cell(defaults, key) : ""] : [])],
     }));
     const none = other && only && !text ? "Both runs have the same params." : text ? "No param fits." : "No params yet.";
     fill(list, table("Params", columns, rows, { empty: none }),
-      h("p", { class: "hint" }, `${Math.min(shown.length, MOST)} of ${names.length} params${run.integration ? ", as the framework had them: its defaults are among them" : ""}.`));
+      h("p", { class: "hint" }, `${Math.min(shown.length, MOST)} of ${names.length} params${run.integration ? ", as the framework had them" : ""}.`));
   }
 
   function replaced(key) {
