@@ -169,7 +169,7 @@ def test_users_arguments_are_not_changed(recorded) -> None:
     assert (grid, data, labels) == given
 
 
-@pytest.mark.parametrize("where", ["params", "innermost"])
+@pytest.mark.parametrize("where", ["log_params", "innermost"])
 def test_a_fault_of_ours_stops_nothing(tmp_path, monkeypatch, where) -> None:
     from autotrack_sklearn import trainings
 
