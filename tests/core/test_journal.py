@@ -13,7 +13,7 @@ from autotrack.events import MetricsLogged, RunEnded, RunStarted, encode
 from autotrack.journal import writer as writing
 from autotrack.journal.closing import close_dead
 from autotrack.journal.frames import CLOSING, segment_and_offset
-from autotrack.journal.reader import Journal
+from autotrack.journal.reader import Journal, journals
 
 CHILD = """
 import sys, time
@@ -36,6 +36,16 @@ def make_writer(folder: Path) -> writing.Writer:
 
 def steps(folder: Path) -> list:
     return [record.event.step for record in Journal(folder).records() if isinstance(record.event, MetricsLogged)]
+
+
+def test_journals_are_listed_in_the_order_in_which_they_were_made(tmp_path: Path) -> None:
+    made = []
+    for _ in range(20):
+        writer = make_writer(tmp_path / "journals")
+        writer.append_event(RunStarted("r", 0, "name", "project"))
+        writer.close()
+        made.append(writer.folder)
+    assert journals(tmp_path) == made
 
 
 def point(step: int) -> bytes:

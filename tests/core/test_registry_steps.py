@@ -12,7 +12,7 @@ import autotrack
 from autotrack import settings
 from autotrack.errors import ModelNotFound, RegistryConflict, RegistryRefused, StoreError, UsageError
 from autotrack.events import RegistryLogged
-from autotrack.forward.catching_up import take_in
+from autotrack.forward.catching_up import sync, take_in
 from autotrack.journal.reader import Journal, archived, journals
 from autotrack.registry import changing, reading, writing
 from autotrack.session import session
@@ -48,6 +48,22 @@ def test_a_step_is_in_the_store_in_a_journal_and_says_who_when_and_why(home: Pat
     events = [r.event for folder in [*archived(home), *journals(home)] for r in Journal(folder).records()]
     assert [event.action for event in events if isinstance(event, RegistryLogged)] == ["register", "alias"]
     assert len(list(archived(home))) == 2, "what is delivered everywhere does not stay among the journals"
+
+
+def test_a_store_that_is_filled_anew_from_the_journals_tells_the_same(home: Path) -> None:
+    registered(home, "first", "second")
+    with recording(home):
+        for version in (1, 2, 1):
+            writing.move_alias("clf", "production", version, f"to {version}")
+        with writing.opened() as store:
+            before = reading.model(store, "clf")
+    for file in home.glob("store.db*"):
+        file.unlink()
+    with recording(home):
+        sync(home, session.settings, ("local",))
+        with writing.opened() as store:
+            assert reading.model(store, "clf") == before
+    assert [step["effect"] for step in before["log"]] == ["done"] * 5
 
 
 def test_a_long_lived_process_takes_many_steps_without_holding_on_to_their_journals(home: Path) -> None:

@@ -57,7 +57,8 @@ def sync(
     """
     outcomes: list[Delivered] = []
     failing: dict[str, str] = {}
-    for folder in [*archived(home), *journals(home)]:
+    # In the order in which they were made: a new store then gets the steps of registered models as they were taken.
+    for folder in sorted([*archived(home), *journals(home)], key=lambda folder: folder.name):
         gone = close_dead(folder)
         for name in backends:
             if name in failing:

@@ -37,7 +37,9 @@ class Writer:
     def __init__(self, journals: Path, *, version: str, backends: tuple[str, ...]) -> None:
         """Create the journal's folder below `journals`. Raises `OSError` where that cannot be."""
         now = time.time_ns()
-        self.name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}-{os.getpid()}-{os.urandom(4).hex()}"
+        # To the microsecond: journals are told apart, and taken in, in the order in which they were made.
+        made = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}{now // 1000 % 10**6:06d}"
+        self.name = f"{made}-{os.getpid()}-{os.urandom(4).hex()}"
         self.folder = journals / self.name
         self.home: Path | None = journals.parent
         self.pid = os.getpid()
