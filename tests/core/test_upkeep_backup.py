@@ -148,6 +148,14 @@ def test_a_backup_beside_a_training_is_consistent(tmp_path: Path) -> None:
         writer.wait()
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file that may be renamed meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.mark.parametrize("name", ["runs.tar.gz", "runs"])
 def test_a_backup_that_is_killed_leaves_nothing_under_its_name_and_hurts_none_before_it(
     tmp_path: Path, name: str
@@ -167,9 +175,10 @@ def test_a_backup_that_is_killed_leaves_nothing_under_its_name_and_hurts_none_be
         assert process.wait() == -signal.SIGKILL, "it was still at work"
 
     def copied() -> int:
-        """Bytes in what is not finished."""
-        work = list(place.parent.glob(f".{name}-*.draft/**/*")) + list(place.glob("blobs/**/*"))
-        return sum(path.stat().st_size for path in work if path.is_file())
+        """Bytes in what is not finished; os.walk, as folders may go while they are listed."""
+        tops = [*place.parent.glob(f".{name}-*.draft"), place / "blobs"]
+        listed = [Path(at) / file for top in tops for at, _, files in os.walk(top) for file in files]
+        return sum(size_of(path) for path in listed)
 
     killed(lambda: place.parent.exists() and copied() > 2_000_000)
     assert not place.exists()
