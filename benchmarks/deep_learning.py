@@ -4,7 +4,9 @@ Each loop runs on one thread, so that what autotrack adds is not hidden by how t
 `turns.py` for what is printed. Where a framework has no CSV logger, the line beside is a callback or tracker that does
 nothing; a loop of plain PyTorch writes the same rows with `csv`.
 
-    python benchmarks/deep_learning.py [--peers] [--rounds=5] [lightning] [keras] [transformers] [accelerate] [torch]
+What a run costs once and what it costs per step are told apart by the same loops `--longer=5` times.
+
+    python benchmarks/deep_learning.py [--peers | --alone] [--rounds=5] [--longer=1] [lightning] [keras] [...]
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from turns import PEERS, Train, measure
+from turns import PEERS, Train, measure, option
+
+LONGER = option(sys.argv, "longer", 1)
+"""How many times the epochs, or steps, that are told with each loop."""
 
 
 def lightning(folder: Path) -> tuple[Train, list[str]]:
@@ -53,7 +58,7 @@ def lightning(folder: Path) -> tuple[Train, list[str]]:
         torch.manual_seed(0)
         loader = torch.utils.data.DataLoader(data, 64)
         trainer = pl.Trainer(
-            max_epochs=3,
+            max_epochs=3 * LONGER,
             accelerator="cpu",
             # Loggers decide whether rows are made at all: off has the one that keeps nothing.
             logger=made[tool]() if tool in made else loggers.logger.DummyLogger(),
@@ -89,7 +94,7 @@ def keras(folder: Path) -> tuple[Train, list[str]]:
         model = product.Sequential([product.layers.Dense(64, activation="relu"), product.layers.Dense(1)])
         model.compile(optimizer="adam", loss="mse", metrics=["mae"])
         around = [_started(tool, folder)] if tool in PEERS else []
-        model.fit(features, features[:, :1], epochs=20, batch_size=32, verbose=0, callbacks=callbacks(tool))
+        model.fit(features, features[:, :1], epochs=20 * LONGER, batch_size=32, verbose=0, callbacks=callbacks(tool))
         for end in around:
             end()
 
@@ -114,7 +119,7 @@ def transformers(folder: Path) -> tuple[Train, list[str]]:
         config = product.GPT2Config(vocab_size=100, n_positions=32, n_embd=64, n_layer=2, n_head=2)
         arguments = product.TrainingArguments(
             output_dir=str(folder / "out"),
-            max_steps=150,
+            max_steps=150 * LONGER,
             per_device_train_batch_size=4,
             logging_steps=1,
             save_strategy="no",
@@ -224,7 +229,7 @@ def _network(torch: Any) -> tuple[Any, Any, Any]:
 
 
 def _epochs(batches: Any) -> Iterator[Any]:
-    for _ in range(4):
+    for _ in range(4 * LONGER):
         yield from batches
 
 

@@ -18,6 +18,7 @@ from autotrack.plugin import (
     Iteration,
     Outcome,
     Passing,
+    Switch,
     awaits_streams,
     current,
     follow_with,
@@ -67,8 +68,9 @@ def _place(installation: Installation) -> None:
     from torch.utils.data import DataLoader
     from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-    installation.observe(DataLoader, "__iter__", watch_iteration)
-    installation.observe(_BaseDataLoaderIter, "__next__", watch_batch)
+    # Batches are many and cost each an observer: nobody watches those of an epoch that no run wants to hear.
+    batches = installation.observe_at_times(_BaseDataLoaderIter, "__next__", lambda call: watch_batch(call, batches))
+    installation.observe(DataLoader, "__iter__", lambda call: watch_iteration(call, batches))
 
 
 def follow(loader: Any, run: Run | None) -> Passing | None:
@@ -83,7 +85,7 @@ def follow(loader: Any, run: Run | None) -> Passing | None:
     return passing
 
 
-def watch_iteration(call: Call) -> Generator[None, Outcome, None]:
+def watch_iteration(call: Call, batches: Switch) -> Generator[None, Outcome, None]:
     """`DataLoader.__iter__`: an epoch begins, of a loader that a run knows of, or will be told of."""
     loader = call.args[0]
     passing = _followed.get(loader)
@@ -100,12 +102,14 @@ def watch_iteration(call: Call) -> Generator[None, Outcome, None]:
         iteration = passing.begin(*_sizes(loader))
         if iteration is not None:
             _under_way[outcome.result] = iteration
+            batches.on()
 
 
-def watch_batch(call: Call) -> Generator[None, Outcome, None]:
+def watch_batch(call: Call, batches: Switch) -> Generator[None, Outcome, None]:
     """`__next__` of a loader's iterator."""
     iteration = _under_way.get(call.args[0])
     if iteration is None:
+        _rest(batches)  # an epoch was left, and its iterator is gone
         return
     outcome = yield
     if outcome.error is None:
@@ -114,6 +118,15 @@ def watch_batch(call: Call) -> Generator[None, Outcome, None]:
         iteration.end()
     if iteration.is_over:
         _under_way.pop(call.args[0], None)
+        _rest(batches)
+
+
+def _rest(batches: Switch) -> None:
+    """Watch no more batches where none is waited for."""
+    if not _under_way:
+        batches.off()
+        if _under_way:  # in another thread, meanwhile
+            batches.on()
 
 
 def _sizes(loader: Any) -> tuple[int | None, int | None]:

@@ -28,9 +28,9 @@ from autotrack_mlflow.keys import safe_key
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from mlflow_server import Journal, Lent, Server, lent, no_mlflow_settings, run_of, server, the_run
+from mlflow_server import Journal, Lent, Server, lent, no_mlflow_settings, run_of, the_run
 
-__all__ = ["lent", "no_mlflow_settings", "server"]
+__all__ = ["lent", "no_mlflow_settings"]
 
 
 def everything(lent: Lent) -> Journal:

@@ -24,9 +24,9 @@ from autotrack_mlflow.address import address_from
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
 from gate import Answer, Gate, Request
-from mlflow_server import Journal, Lent, Server, lent, no_mlflow_settings, run_of, server
+from mlflow_server import Journal, Lent, Server, lent, no_mlflow_settings, run_of
 
-__all__ = ["lent", "no_mlflow_settings", "server"]
+__all__ = ["lent", "no_mlflow_settings"]
 
 ROOT = "dbfs:/databricks/mlflow-tracking"
 TOKEN = "dapi0123456789abcdef"

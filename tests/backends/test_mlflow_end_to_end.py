@@ -11,9 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from mlflow_server import Server, no_mlflow_settings, server, the_run
+from mlflow_server import Server, no_mlflow_settings, the_run
 
-__all__ = ["no_mlflow_settings", "server"]
+__all__ = ["no_mlflow_settings"]
 
 SCRIPT = """
 import os, signal, sys

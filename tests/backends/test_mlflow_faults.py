@@ -27,9 +27,9 @@ from autotrack_mlflow.client import Client
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from mlflow_server import FaultyProxy, Journal, Lent, Server, faulty_proxy, lent, no_mlflow_settings, run_of, server
+from mlflow_server import FaultyProxy, Journal, Lent, Server, faulty_proxy, lent, no_mlflow_settings, run_of
 
-__all__ = ["lent", "no_mlflow_settings", "server"]
+__all__ = ["lent", "no_mlflow_settings"]
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from autotrack.events import ConsoleLogged, DatasetLogged, ProvenanceLogged, Run
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from mlflow_server import Journal, Lent, Server, faulty_proxy, lent, no_mlflow_settings, run_of, server
+from mlflow_server import Journal, Lent, Server, faulty_proxy, lent, no_mlflow_settings, run_of
 
-__all__ = ["lent", "no_mlflow_settings", "server"]
+__all__ = ["lent", "no_mlflow_settings"]
 
 
 def content(server: Server, run: dict[str, Any], name: str) -> bytes:

@@ -12,9 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from mlflow_server import Server, no_mlflow_settings, server
+from mlflow_server import Server, no_mlflow_settings
 
-__all__ = ["no_mlflow_settings", "server"]
+__all__ = ["no_mlflow_settings"]
 
 pytest.importorskip("xgboost")
 

@@ -12,9 +12,9 @@ from autotrack.events import MetricsLogged, RunEnded, TagsSet
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
-from mlflow_server import Journal, Lent, Server, lent, no_mlflow_settings, run_of, server
+from mlflow_server import Journal, Lent, Server, lent, no_mlflow_settings, run_of
 
-__all__ = ["lent", "no_mlflow_settings", "server"]
+__all__ = ["lent", "no_mlflow_settings"]
 
 
 def test_nested_runs_whichever_is_delivered_first(server: Server, lent: Lent, monkeypatch: pytest.MonkeyPatch) -> None:

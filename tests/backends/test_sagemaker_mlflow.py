@@ -30,10 +30,10 @@ from autotrack_sagemaker.managed import ManagedBackend, address_of, arn_from, aw
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 
 pytest.importorskip("botocore")
-from mlflow_server import Journal, Lent, Server, executable, lent, no_mlflow_settings, run_of, server
+from mlflow_server import Journal, Lent, Server, executable, lent, no_mlflow_settings, run_of
 from sagemaker_gate import APP, ARN, KEY, REGION, SECRET, SignedGate
 
-__all__ = ["lent", "no_mlflow_settings", "server"]
+__all__ = ["lent", "no_mlflow_settings"]
 
 BUCKET = "managed"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,8 +49,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip("needs a real MLflow: set AUTOTRACK_TEST_MLFLOW to the path of an `mlflow` executable")
     running = Server(program, tmp_path_factory.mktemp("filled"))
     running.start()
-    # The tables of an empty server: making them takes another server longer than anything else.
-    shutil.copy(running.folder / "mlflow.db", running.folder / "empty.db")
     try:
         mlflow("fill", running.url, str(RUNS))
         yield running
@@ -83,7 +80,6 @@ def test_a_project_goes_to_another_server_and_is_equal_by_mlflows_own_api(
     again = bring_all("mlflow", filled.url, {}, home, settings).record()
     assert again["complete"] and again["runs"]["known"] == RUNS
     (tmp_path / "target").mkdir()
-    shutil.copy(filled.folder / "empty.db", tmp_path / "target" / "mlflow.db")
     target = Server(filled.program, tmp_path / "target")
     target.start()
     try:
