@@ -1,5 +1,10 @@
 """Bundles: a model with its record goes to another home whole, and nothing that was tampered with does."""
 
+import pytest
+
+pytest.importorskip("jsonschema")
+pytest.importorskip("sklearn")
+
 import hashlib
 import io
 import json
@@ -13,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from jsonschema import Draft202012Validator
 
 import autotrack

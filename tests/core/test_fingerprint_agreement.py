@@ -1,5 +1,15 @@
 """Equal data is one value and one multiset of rows, whatever library, dtype, layout or byte order holds it."""
 
+import pytest
+
+pytest.importorskip("datasets")
+pytest.importorskip("jax")
+pytest.importorskip("pandas")
+pytest.importorskip("polars")
+pytest.importorskip("pyarrow")
+pytest.importorskip("scipy")
+pytest.importorskip("torch")
+
 import array
 import datetime as dt
 import subprocess
@@ -13,7 +23,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pytest
 import scipy.sparse as sp
 import torch
 from hypothesis import given, settings

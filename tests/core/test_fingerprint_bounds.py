@@ -1,5 +1,12 @@
 """What is never done: a sparse matrix made dense, a stream consumed, a part passed off as the whole."""
 
+import pytest
+
+pytest.importorskip("datasets")
+pytest.importorskip("pandas")
+pytest.importorskip("scipy")
+pytest.importorskip("torch")
+
 import datetime as dt
 import itertools
 import tracemalloc
@@ -7,7 +14,6 @@ import tracemalloc
 import datasets
 import numpy as np
 import pandas as pd
-import pytest
 import scipy.sparse as sp
 import torch
 

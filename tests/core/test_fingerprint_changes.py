@@ -1,10 +1,16 @@
 """A change of any one thing changes the identity that answers for it, and no other."""
 
+import pytest
+
+pytest.importorskip("pandas")
+pytest.importorskip("polars")
+pytest.importorskip("pyarrow")
+pytest.importorskip("torch")
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,8 +1,11 @@
 """What a run's record says of its data: identities with it, blobs beside it, and nothing that was not looked at."""
 
+import pytest
+
+pytest.importorskip("pandas")
+
 import numpy as np
 import pandas as pd
-import pytest
 
 import autotrack
 from autotrack.provenance import dataset

@@ -1,10 +1,14 @@
 """Data that is hashed as it passes: the same for any size of batches, and the same as in memory."""
 
+import pytest
+
+pytest.importorskip("pandas")
+pytest.importorskip("torch")
+
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st

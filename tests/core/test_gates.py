@@ -1,5 +1,10 @@
 """Gates before a promotion, asked about real models of scikit-learn in a real home."""
 
+import pytest
+
+pytest.importorskip("pandas")
+pytest.importorskip("sklearn")
+
 import json
 import os
 import subprocess
@@ -9,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import autotrack
 from autotrack.cli.main import main

@@ -1,7 +1,10 @@
 """The paired bootstrap: its interval covers the truth as often as it says, and is the same for ever."""
 
-import numpy as np
 import pytest
+
+pytest.importorskip("scipy")
+
+import numpy as np
 from scipy import stats
 
 from autotrack.errors import UsageError

@@ -1,5 +1,11 @@
 """Finding runs: what fits, in which order, page by page, with which values; and the same from Python and in frames."""
 
+import pytest
+
+pytest.importorskip("pandas")
+pytest.importorskip("polars")
+pytest.importorskip("pyarrow")
+
 import math
 import subprocess
 import sys
@@ -11,7 +17,6 @@ from typing import Any
 import pandas
 import polars
 import pyarrow
-import pytest
 
 import autotrack
 from autotrack.errors import QueryError, RunNotFound, StoreError

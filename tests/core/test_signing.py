@@ -1,12 +1,14 @@
 """Signatures of registered versions, with real keys and certificates and the real library."""
 
+import pytest
+
+pytest.importorskip("sklearn")
+
 import datetime
 import json
 import sys
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from autotrack.cli.main import main
 from autotrack.errors import UsageError
