@@ -160,14 +160,8 @@ def predict(client: MlflowClient, flavor: str, uri: str) -> list[float]:
         return [float(value) for value in model.predict(xgboost.DMatrix(rows))]
     if flavor == "xgboost.sklearn":
         return [float(value) for value in mlflow.xgboost.load_model(uri).predict(rows)]
-    loads = {
-        "sklearn": mlflow.sklearn.load_model,
-        "lightgbm": mlflow.lightgbm.load_model,
-        "catboost": mlflow.catboost.load_model,
-        "keras": mlflow.keras.load_model,
-        "function": mlflow.pyfunc.load_model,
-    }
-    return [float(value) for value in numpy.ravel(loads[flavor](uri).predict(rows))]
+    kind = getattr(mlflow, "pyfunc" if flavor == "function" else flavor)  # imports the library, which need not be here
+    return [float(value) for value in numpy.ravel(kind.load_model(uri).predict(rows))]
 
 
 def train(client: MlflowClient, flavor: str, path: str) -> list[float]:

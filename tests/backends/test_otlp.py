@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("opentelemetry.proto")
+
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are not a package: a folder's name could hide a product
 sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
 

@@ -1,5 +1,10 @@
 """Queries on a real PostgreSQL: the same runs as plain Python over their records, and nothing of a query is SQL."""
 
+import pytest
+
+pytest.importorskip("psycopg")
+pytest.importorskip("pyarrow")
+
 import json
 import sys
 from collections.abc import Iterator
@@ -7,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
-import pytest
 from hypothesis import HealthCheck, given, settings
 
 from autotrack.cli.main import main

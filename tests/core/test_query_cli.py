@@ -1,5 +1,10 @@
 """`ls --where`, `sql` and `export --parquet`: what they print and write, and what their SQL cannot do."""
 
+import pytest
+
+pytest.importorskip("duckdb")
+pytest.importorskip("pyarrow")
+
 import csv
 import io
 import json
@@ -12,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
-import pytest
 
 from autotrack.cli.main import main
 from autotrack.events import (

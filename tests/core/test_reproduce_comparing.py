@@ -207,6 +207,9 @@ def test_where_nothing_differs_the_cause_is_unknown() -> None:
         ({"n_rows": 9}, {"n_rows": 9}, None),
         ({"n_rows": 9}, {"n_rows": 8}, True),
         ({"value": None, "n_rows": 9}, {"value": "x1:b", "n_rows": 9}, None),
+        ({"begins_with": {"value": "x1:a"}}, {"begins_with": {"value": "x1:a"}}, None),
+        ({"begins_with": {"value": "x1:a"}}, {"begins_with": {"value": "x1:b"}}, True),
+        ({"begins_with": {"value": "x1:a"}}, {}, None),
     ],
 )
 def test_whether_data_differ_is_only_said_where_it_is_known(was: dict, now: dict, answer: bool | None) -> None:

@@ -259,6 +259,7 @@ def data_is_not_consumed(folder) -> None:
 def pipelines_of_the_backend(folder) -> None:
     import keras
 
+    import autotrack
     from autotrack.testing import recording
 
     if keras.backend.backend() == "tensorflow":
@@ -289,6 +290,27 @@ def pipelines_of_the_backend(folder) -> None:
         told = record["parts"]["x"]["parts"]["a"]
         assert (told["shape"], told["dtype"]) == ([None, 4], "float32")
         assert second.datasets[1].record["cardinality"] == "unknown" and second.datasets[1].role == "validation"
+        assert "pipeline" not in record and "begins_with" not in second.datasets[1].record
+
+        text = folder / "numbers.csv"
+        text.write_text("\n".join("0.5,0.5,0.5,0.5,1" for _ in range(32)))
+
+        def row(line):
+            numbers = tensorflow.strings.to_number(tensorflow.strings.split(line, ","))
+            return tensorflow.ensure_shape(numbers[:4], (4,)), numbers[4:]
+
+        changed = tensorflow.data.Dataset.from_tensor_slices((X, Y)).map(lambda x, y: (x * 2, y)).batch(16)
+        listed = tensorflow.data.Dataset.list_files(str(folder / "*.csv")).interleave(tensorflow.data.TextLineDataset)
+        with recording(folder / "changed", "keras") as recorded:
+            for pipeline in (changed, tensorflow.data.TextLineDataset(str(text)).map(row).batch(16)):
+                built().fit(pipeline, verbose=0)
+            built().fit(listed.map(row).batch(16), verbose=0)
+        mapped, lines, files = (run.datasets[0].record for run in recorded.runs())
+        assert all("value" not in record for record in (mapped, lines, files))
+        assert mapped["pipeline"] == ["TensorSlice", "Map", "Batch"]
+        assert mapped["begins_with"]["value"] == autotrack.fingerprint({"0": X, "1": Y}).value
+        assert lines["pipeline"] == ["TextLine", "Map", "Batch"]
+        assert lines["begins_with"]["value"] == files["begins_with"]["value"] == autotrack.fingerprint([text]).value
     if keras.backend.backend() == "torch":
         from torch import from_numpy
         from torch.utils.data import DataLoader, TensorDataset
