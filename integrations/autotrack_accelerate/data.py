@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autotrack.plugin import describe, describe_with, guarded, register_reader
+from autotrack.plugin import declared, describe, describe_with, guarded, register_reader
 
 CHANGING = ("last_epoch", "best", "num_bad_epochs", "cooldown_counter", "T_cur", "verbose", "base_lrs")
 """Attributes of schedulers that steps change, or that say what is said elsewhere."""
@@ -55,6 +55,15 @@ def params(accelerator: Any) -> dict[str, Any]:
             found[f"{name}.class"] = type(module).__name__
             found[f"{name}.parameters"] = sum(it.numel() for it in parameters)
             found[f"{name}.trainable_parameters"] = sum(it.numel() for it in parameters if it.requires_grad)
+    return found
+
+
+def defaults(accelerator: Any) -> dict[str, Any]:
+    """The defaults of the optimizers' settings, from the signatures of their classes."""
+    found: dict[str, Any] = {}
+    for name, one in _numbered("optimizer", getattr(accelerator, "_optimizers", ())):
+        usual = declared(type(unwrapped_optimizer(one)))
+        found |= {f"{name}.{key}": value for key, value in usual.items()}
     return found
 
 

@@ -20,6 +20,7 @@ from autotrack.plugin import (
     follow_stream,
     guarded,
     is_silent,
+    log_defaults,
     rejoin_leaf,
     run_of,
     settings,
@@ -127,6 +128,7 @@ class Recording:
             new = {key: value for key, value in found.items() if key not in self.config and key not in self._told}
             self._told |= new
             run.log_params(new)
+            log_defaults(run, new, data.defaults(accelerator))
         if not settings().datasets:
             return
         for role, name, loader in data.datasets(accelerator):

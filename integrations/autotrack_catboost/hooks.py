@@ -80,7 +80,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("catboost"):
-            recording.params(model.get_params())
+            recording.model(model)
             recording.options(given, FIT_OPTIONS)
             builds_on(leaf.run, given.get("init_model"), "init_model")
         with guarded("catboost"):
@@ -149,7 +149,7 @@ def watch_search(call: Call) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("catboost"):
-            recording.params(model.get_params())
+            recording.model(model)
         with guarded("catboost"):
             given = call.named()
             recording.options(given, SEARCH_OPTIONS)

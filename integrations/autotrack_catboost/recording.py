@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import Ongoing, guarded, plain, settings, trained
+from autotrack.plugin import Ongoing, declared, guarded, log_defaults, plain, settings, trained
 from autotrack_catboost import model as models
 from autotrack_catboost import series
 
@@ -62,6 +62,12 @@ class Recording:
         self._given.update((key, value) for key, value in params.items() if value is not None)
         self.run.log_params(params)
 
+    def model(self, model: Any) -> None:
+        """Record the params that a model was given, and which of them its class would have had anyway."""
+        held = model.get_params()
+        self.params(held)
+        log_defaults(self.run, held, declared(type(model)))
+
     def options(self, given: Mapping[str, Any], names: tuple[str, ...]) -> None:
         """Record those arguments of a call that are no data."""
         self.params({name: given[name] for name in names if isinstance(given.get(name), _PLAIN)})
@@ -97,7 +103,9 @@ class Recording:
         with guarded("catboost"):
             trained(model, self.run)
         with guarded("catboost"):
-            self.run.log_params(models.resolved(model, self._given))
+            chosen = models.resolved(model, self._given)
+            self.run.log_params(chosen)
+            log_defaults(self.run, chosen, chosen)  # they were left to catboost
         with guarded("catboost"):
             try:
                 content = models.importance(model)

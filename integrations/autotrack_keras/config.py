@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from autotrack.plugin import declared
 from autotrack_keras.serializing import serializing
 
 FIT = (
@@ -16,6 +17,9 @@ FIT = (
     "validation_steps", "validation_batch_size", "validation_freq",
 )  # fmt: skip
 """Arguments of `fit` that are params; those that are None only where they say something."""
+
+AS_COMPILED = ("run_eagerly", "steps_per_execution", "auto_scale_loss")
+"""Arguments of `compile` that stay what they were given as."""
 
 COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics", "auto_scale_loss")
 
@@ -57,6 +61,16 @@ def compiled(model: Any) -> dict[str, Any]:
         if getattr(model, "compiled", False) and getattr(model, name, None) is not None:
             params[name] = getattr(model, name)
     return params
+
+
+def compiled_defaults(model: Any) -> dict[str, Any]:
+    """The defaults of what `compiled` tells, from the signatures of `compile` and of the optimizer's class."""
+    usual = declared(type(model).compile) if hasattr(type(model), "compile") else {}
+    found = {name: usual[name] for name in AS_COMPILED if name in usual}
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None:
+        found |= {f"optimizer.{name}": value for name, value in declared(type(optimizer)).items()}
+    return found
 
 
 def told(model: Any) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from autotrack.plugin import (
     Installation,
     Outcome,
     builds_on,
+    declared,
     guarded,
     is_silent,
+    log_defaults,
     predicted,
     run_of,
     settings,
@@ -64,6 +66,8 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         recording.configured()
         with guarded("keras"):
             leaf.run.log_params(config.arguments(given, arrays=data.is_arrays(given.get("x"))))
+            held = {name: given[name] for name in config.FIT if name in given}
+            log_defaults(leaf.run, held, declared(call.function))
         with guarded("keras"):
             if settings().datasets:
                 data.log_fit(leaf.run, given)

@@ -13,7 +13,16 @@ from weakref import WeakKeyDictionary
 
 from keras.callbacks import EarlyStopping, ModelCheckpoint
 
-from autotrack.plugin import Ongoing, checkpoint_saved, guarded, remember, settings, trained
+from autotrack.plugin import (
+    Ongoing,
+    checkpoint_saved,
+    declared,
+    guarded,
+    log_defaults,
+    remember,
+    settings,
+    trained,
+)
 from autotrack_keras import config
 from autotrack_keras.weights import Kept
 
@@ -47,7 +56,9 @@ class Recording:
     def configured(self) -> None:
         """Record what is known of the model before it trains."""
         with guarded("keras"):
-            self.run.log_params({**config.told(self.model), **config.compiled(self.model)})
+            found = config.compiled(self.model)
+            self.run.log_params({**config.told(self.model), **found})
+            log_defaults(self.run, found, config.compiled_defaults(self.model))
 
     def begin(self, params: Mapping[str, Any] | None, callbacks: Sequence[Any]) -> None:
         """Training begins: Keras has built the model and knows how many steps an epoch has, as far as it ever will."""
@@ -135,6 +146,10 @@ class Recording:
             for label, callback in self._of_kind(kind, name):
                 params = {field: getattr(callback, field, None) for field in fields}
                 self.run.log_params({label: {field: value for field, value in params.items() if value is not None}})
+                usual = declared(type(callback)).items()  # where an argument was None, a callback may have another
+                held = {f"{label}.{field}": value for field, value in params.items()}
+                defaults = {f"{label}.{field}": value for field, value in usual if value is not None}
+                log_defaults(self.run, held, defaults)
 
     def _log_best(self) -> None:
         last = self._epoch

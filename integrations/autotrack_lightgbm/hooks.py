@@ -92,7 +92,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     recording = Recording(leaf.run)
     with leaf:
         with guarded("lightgbm"):
-            recording.params(estimator.get_params())
+            recording.estimator(estimator)
             recording.call(given)
             builds_on(leaf.run, given.get("init_model"), "init_model")
         with guarded("lightgbm"):
@@ -130,7 +130,7 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("lightgbm"):
-            recording.call(given)
+            recording.call(given, call.function)
             builds_on(leaf.run, given.get("init_model"), "init_model")
         with guarded("lightgbm"):
             if settings().datasets:

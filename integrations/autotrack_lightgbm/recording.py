@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import Ongoing, elements, guarded, remember, settings, trained
+from autotrack.plugin import Ongoing, declared, elements, guarded, log_defaults, remember, settings, trained
 from autotrack_lightgbm import model as models
 
 if TYPE_CHECKING:
@@ -40,8 +40,17 @@ class Recording:
         self._given.update((key, value) for key, value in params.items() if value is not None)
         self.run.log_params(params)
 
-    def call(self, given: Mapping[str, Any]) -> None:
-        """Record the arguments of `train`, `cv` or `fit` that are no data."""
+    def estimator(self, estimator: Any) -> None:
+        """Record the params of an estimator, and which of them are the defaults of its class."""
+        held = estimator.get_params()
+        self.params(held)
+        log_defaults(self.run, held, declared(type(estimator)))
+
+    def call(self, given: Mapping[str, Any], function: Any = None) -> None:
+        """Record the arguments of `train`, `cv` or `fit` that are no data.
+
+        `function` is `train` or `cv`, whose signature tells some defaults; of native params lightgbm tells none.
+        """
         params = dict(given["params"]) if isinstance(given.get("params"), Mapping) else {}
         params |= {name: given[name] for name in OPTIONS if name in given}
         if len(models.aliases("num_iterations") & params.keys()) > 1:  # the argument does not count then
@@ -51,6 +60,9 @@ class Recording:
             if hasattr(callback, "stopping_rounds"):  # lightgbm's own `early_stopping`
                 params["early_stopping_round"] = callback.stopping_rounds
         self.params(params)
+        if function is not None:
+            usual = declared(function)
+            log_defaults(self.run, params, {name: usual[name] for name in OPTIONS if name in usual})
 
     def begin(self, callbacks: Sequence[Any]) -> None:
         """The rounds are about to begin; `callbacks` are those that are called after each."""
@@ -94,7 +106,9 @@ class Recording:
             remember(booster, self.run)
             trained(model if model is not None else booster, self.run)
         with guarded("lightgbm"):
-            self.run.log_params(models.resolved(booster, self._given))
+            chosen = models.resolved(booster, self._given)
+            self.run.log_params(chosen)
+            log_defaults(self.run, chosen, chosen)  # they were left to lightgbm
         with guarded("lightgbm"):
             self.run.log_artifact(models.importance(booster), "feature_importance.json")
         with guarded("lightgbm"):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from autotrack.plugin import guarded
+from autotrack.plugin import declared, guarded
 
 FLAGS = (
     "max_epochs", "min_epochs", "max_steps", "min_steps", "accumulate_grad_batches", "gradient_clip_val",
@@ -19,6 +19,9 @@ FLAGS = (
 OF_LIGHTNING = ("_class_path", "_instantiator")
 """Entries of `hparams` that are Lightning's own."""
 
+ALL_ARGUMENTS = "kwargs"
+"""What Lightning calls hyperparameters that are arguments of `__init__`, and not a mapping of the user's."""
+
 EARLY_STOPPING = ("monitor", "mode", "patience")
 
 
@@ -30,13 +33,29 @@ def hyperparameters(params: Any) -> dict[str, Any]:
 
 def saved(trainer: Any, module: Any) -> dict[str, Any]:
     """The hyperparameters that module and datamodule saved to be logged; where both have one, the module's is first."""
+    return {name: value for name, value, _, _ in _saved(trainer, module)}
+
+
+def saved_defaults(trainer: Any, module: Any) -> dict[str, Any]:
+    """Of those that are arguments of their owner's `__init__`, the defaults in its signature."""
+    found: dict[str, Any] = {}
+    for name, _, owner, key in _saved(trainer, module):
+        usual = declared(type(owner))
+        if key in usual and getattr(owner, "_hparams_name", None) == ALL_ARGUMENTS:
+            found.setdefault(name, usual[key])
+    return found
+
+
+def _saved(trainer: Any, module: Any) -> Iterator[tuple[str, Any, Any, str]]:
+    """Each hyperparameter: the name that it has in the run, its value, its owner, and what the owner calls it."""
     found: dict[str, Any] = {}
     for owner, prefix in ((module, "module."), (trainer.datamodule, "datamodule.")):
         if owner is None or not getattr(owner, "_log_hyperparams", False):
             continue
         for key, value in hyperparameters(owner.hparams_initial).items():
-            found[f"{prefix}{key}" if key in found and not _same(found[key], value) else key] = value
-    return found
+            name = f"{prefix}{key}" if key in found and not _same(found[key], value) else key
+            found[name] = value
+            yield name, value, owner, key
 
 
 def flags(trainer: Any) -> dict[str, Any]:
@@ -46,6 +65,11 @@ def flags(trainer: Any) -> dict[str, Any]:
     return {
         name: value.value if isinstance(value, Enum) else value for name, value in found.items() if value is not None
     }
+
+
+def flag_defaults(trainer: Any) -> dict[str, Any]:
+    """The defaults of the flags that the trainer keeps as they were given; one that is None it replaces by its own."""
+    return {name: value for name, value in declared(type(trainer)).items() if name in FLAGS and value is not None}
 
 
 def model(module: Any) -> dict[str, Any]:
@@ -79,6 +103,21 @@ def optimizers(trainer: Any) -> dict[str, Any]:
                 found[f"{name}.{key}"] = getattr(config, key)
         with guarded("lightning"):
             found |= {f"{name}.{key}": value for key, value in _settings(config.scheduler).items()}
+    return found
+
+
+def defaults(trainer: Any) -> dict[str, Any]:
+    """The defaults of the settings in `optimizers` and `early_stopping`, from the signatures of their classes."""
+    found: dict[str, Any] = {}
+    for name, optimizer in _numbered("optimizer", list(trainer.optimizers or ())):
+        inner = getattr(optimizer, "optimizer", optimizer)
+        found |= {f"{name}.{key}": value for key, value in declared(type(inner)).items()}
+    for name, config in _numbered("lr_scheduler", list(trainer.lr_scheduler_configs or ())):
+        kept = vars(config.scheduler)  # where an argument was None, a scheduler may have something else there
+        usual = declared(type(config.scheduler)).items()
+        found |= {f"{name}.{key}": value for key, value in usual if key in kept and value is not None}
+    for name, callback in _numbered("early_stopping", list(trainer.early_stopping_callbacks)):
+        found |= {f"{name}.{key}": value for key, value in declared(type(callback)).items()}
     return found
 
 

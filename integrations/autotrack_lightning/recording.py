@@ -17,6 +17,7 @@ from autotrack.plugin import (
     current,
     follow_stream,
     guarded,
+    log_defaults,
     prepare_streams,
     rejoin_leaf,
     run_behind_checkpoint,
@@ -66,14 +67,21 @@ class Recording:
         """Record what trainer, module, and, in a `fit`, optimizers and schedulers are set to."""
         trainer, module = self.trainer, self.module
         found: dict[str, Any] = {}
+        usual: dict[str, Any] = {}
         with guarded("lightning"):
             if getattr(trainer, "enable_autolog_hparams", True):
                 found = params.saved(trainer, module)
+                usual = params.saved_defaults(trainer, module)
         ours = {**params.flags(trainer), **{f"model.{key}": value for key, value in params.model(module).items()}}
         if trainer.state.fn == "fit":
             ours |= {**params.optimizers(trainer), **params.early_stopping(trainer)}
-        found |= {f"trainer.{key}" if key in found else key: value for key, value in ours.items()}
+        names = {key: f"trainer.{key}" if key in found else key for key in ours}
+        found |= {names[key]: value for key, value in ours.items()}
         self.run.log_params(found)
+        with guarded("lightning"):
+            defaults = {**params.flag_defaults(trainer), **params.defaults(trainer)}
+            usual |= {names[key]: value for key, value in defaults.items() if key in names}
+            log_defaults(self.run, found, usual)
 
     def data(self, loaders: Any, role: str) -> None:
         """Record the datasets behind the dataloaders, the first time that they are seen in this stage."""

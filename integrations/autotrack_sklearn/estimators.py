@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
+
+from autotrack.plugin import declared, log_defaults
 
 TRAINED = frozenset(
     {"classifier", "regressor", "clusterer", "outlier_detector", "density_estimator", "DensityEstimator"}
 )
 """Kinds of estimators whose fit makes a run."""
-
-_PLAIN: Final = (str, int, float, type(None))
 
 
 def makes_run(estimator: Any) -> bool:
@@ -63,38 +61,20 @@ def log_params(run: Any, estimator: Any) -> None:
     """Record all params, and which of them are the defaults of their classes."""
     held = estimator.get_params(deep=True)
     run.log_params({key: named(value) for key, value in held.items()})
-    run.log_provenance("defaults", defaults(estimator, held))
+    log_defaults(run, held, defaults(estimator, held))
 
 
 def defaults(estimator: Any, held: Mapping[str, Any]) -> dict[str, Any]:
-    """`changed`: of each param that is not its default, what that is; `unchanged`: the names of the others.
+    """The default of each param of the estimator and of all inside it, as its class declares it.
 
-    `held` are the params of the estimator and of all inside it. A param without a default is in neither.
+    `held` are those params.
     """
-    changed: dict[str, Any] = {}
-    unchanged: list[str] = []
     owners = {"": estimator, **{f"{key}__": value for key, value in held.items() if is_estimator(value)}}
-    for prefix, owner in owners.items():
-        for name, default in _defaults(type(owner)).items():  # type: ignore[arg-type] # a class can be hashed
-            value = held.get(prefix + name, default)
-            if value is default or isinstance(default, _PLAIN) and _equal(value, default):
-                unchanged.append(prefix + name)
-            else:
-                changed[prefix + name] = default if isinstance(default, _PLAIN) else repr(default)[:200]
-    return {"changed": changed, "unchanged": unchanged}
-
-
-@lru_cache(maxsize=256)
-def _defaults(kind: Any) -> dict[str, Any]:
-    """Of a class, what each argument is that is not given, as scikit-learn itself tells params by their names."""
-    given = inspect.signature(kind.__init__).parameters.values()
-    return {one.name: one.default for one in given if one.default is not one.empty}
-
-
-def _equal(value: Any, default: Any) -> bool:
-    if isinstance(value, bool) is not isinstance(default, bool):  # True is one to Python, and another param
-        return False
-    return isinstance(value, _PLAIN) and (value == default or value != value and default != default)
+    return {
+        f"{prefix}{name}": default
+        for prefix, owner in owners.items()
+        for name, default in declared(type(owner)).items()
+    }
 
 
 def named(value: Any) -> Any:

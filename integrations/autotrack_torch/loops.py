@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from autotrack.plugin import begin_leaf, carried, current, guarded, is_silent, remember
+from autotrack.plugin import begin_leaf, carried, current, guarded, is_silent, log_defaults, remember
 from autotrack_torch.loaders import Loaders
 from autotrack_torch.losses import Losses
-from autotrack_torch.optimizers import Watched, first_parameter, settings_of
+from autotrack_torch.optimizers import Watched, defaults_of, first_parameter, settings_of
 from autotrack_torch.reading import Readings
 
 if TYPE_CHECKING:
@@ -200,7 +200,9 @@ class Loops:
         if watched.loop is not None:
             with guarded("torch"):
                 remember(optimizer, watched.loop.run)  # accelerate, which may hear of it later, goes on with that run
-                watched.loop.run.log_params(settings_of(optimizer, watched.name))
+                found = settings_of(optimizer, watched.name)
+                watched.loop.run.log_params(found)
+                log_defaults(watched.loop.run, found, defaults_of(optimizer, watched.name))
         return watched
 
     def _loop(self, around: Run | None) -> Loop | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from autotrack.plugin import declared
 from autotrack_torch.reading import gradient_norm
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class Watched:
             if rate is not None:
                 rates[key] = rate
         return rates
+
+
+def defaults_of(optimizer: Any, name: str) -> dict[str, Any]:
+    """The defaults of an optimizer's settings, from the signature of its class: `optimizer.defaults` are its own."""
+    return {f"{name}.{key}": value for key, value in declared(type(optimizer)).items()}
 
 
 def first_parameter(optimizer: Any) -> Any:

@@ -43,30 +43,47 @@ def whole(config: Any) -> dict[str, Any]:
 
 def difference(config: Any, always: tuple[str, ...] = ()) -> dict[str, Any]:
     """What of a dataclass with `to_dict` differs from its defaults, and `always` in any case."""
+    return compared(config, always)[0]
+
+
+def compared(config: Any, always: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `difference` gives, and of each of these the default; one that was left alone is its own default."""
     told = whole(config)
     if not is_dataclass(config):
-        return told
+        return told, {}
     found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for field in fields(config):
         name = field.name
         if name not in told or name in DATED:
             continue
-        given = getattr(config, name, None)
-        if name in always or not _is_default(field, given, told[name]):
+        unchanged = _is_default(field, getattr(config, name, None), told[name])
+        if name in always or not unchanged:
             found[name] = _text(told[name])
+            if unchanged:
+                defaults[name] = found[name]
+            elif (default := _default(field)) is not MISSING:
+                defaults[name] = _text(default)
     if found.get("run_name") == found.get("output_dir", MISSING):  # transformers 4 names a run by its folder
         found.pop("run_name", None)
-    return found
+    return found, defaults
 
 
 def _same(value: Any) -> Any:
     return {name: _same(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
+def _default(field: Field[Any]) -> Any:
+    """What a field is where nothing is given; `MISSING` where something must be."""
+    if field.default is not MISSING or field.default_factory is MISSING:
+        return field.default
+    return field.default_factory()
+
+
 def _is_default(field: Field[Any], given: Any, told: Any) -> bool:
-    default = field.default
+    default = _default(field)
     if default is MISSING:
-        default = field.default_factory() if field.default_factory is not MISSING else None
+        default = None
     if given is None or _value(default) == _value(told) or _value(default) == _value(given):
         return True
     if is_dataclass(given) and not isinstance(given, type):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from autotrack_transformers.arguments import difference, whole
+from autotrack_transformers.arguments import compared, whole
 
 MAIN = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 """The measures of a model that are params; configurations answer to these names whatever they call them."""
@@ -49,10 +49,10 @@ def adapters(model: Any) -> dict[str, Any]:
     return dict(found) if isinstance(found, dict) else {}
 
 
-def adapter_params(config: Any) -> dict[str, Any]:
-    """What of an adapter's configuration differs from its defaults."""
-    found = difference(config, ("peft_type", "r", "lora_alpha", "lora_dropout", "target_modules"))
-    return {name: value for name, value in found.items() if name not in ("auto_mapping", "inference_mode")}
+def adapter_params(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What of an adapter's configuration differs from its defaults, and those defaults."""
+    found, defaults = compared(config, ("peft_type", "r", "lora_alpha", "lora_dropout", "target_modules"))
+    return {name: value for name, value in found.items() if name not in ("auto_mapping", "inference_mode")}, defaults
 
 
 def adapted(model: Any) -> Any:

@@ -17,6 +17,7 @@ from autotrack.plugin import (
     checkpoint_saved,
     follow_stream,
     guarded,
+    log_defaults,
     plain,
     prepare_streams,
     run_behind_checkpoint,
@@ -24,7 +25,7 @@ from autotrack.plugin import (
     trained,
 )
 from autotrack_transformers import model as models
-from autotrack_transformers.arguments import ALWAYS, difference, whole
+from autotrack_transformers.arguments import ALWAYS, compared, whole
 
 if TYPE_CHECKING:
     from autotrack.run import Run
@@ -82,7 +83,7 @@ class Recording:
         if self._described:
             return
         self._described = True
-        self.params(difference(args, ALWAYS))
+        self._arguments(args)
         self._artifact(whole(args), "training_args.json")
         if model is None:
             return
@@ -91,8 +92,12 @@ class Recording:
             self._artifact(models.config_of(model), "model_config.json")
         with guarded("transformers"):
             adapters = models.adapters(model)
+            for name, config in adapters.items():
+                params, defaults = models.adapter_params(config)
+                params = {f"peft.{name}.{key}": value for key, value in params.items()}
+                self.params(params)
+                log_defaults(self.run, params, {f"peft.{name}.{key}": value for key, value in defaults.items()})
             if adapters:
-                self.params({"peft": {name: models.adapter_params(config) for name, config in adapters.items()}})
                 self._artifact({name: whole(config) for name, config in adapters.items()}, "peft_config.json")
 
     def params(self, params: Mapping[str, Any]) -> None:
@@ -133,9 +138,9 @@ class Recording:
         self.describe(args, model)
         batch = int(getattr(state, "train_batch_size", None) or args.train_batch_size)
         world = int(getattr(args, "world_size", 1))
+        self._arguments(args)
         self.params(
             {
-                **difference(args, ALWAYS),
                 **(getattr(state, "trial_params", None) or {}),
                 "max_steps": state.max_steps,
                 "train_batch_size": batch,
@@ -178,6 +183,13 @@ class Recording:
             trained(model, self.run)
         with guarded("transformers"):
             self._keep(trainer, model, best, step)
+
+    def _arguments(self, args: Any) -> None:
+        """Record the training arguments that matter, and what those that are not the defaults would have been."""
+        found, defaults = compared(args, ALWAYS)
+        self.params(found)
+        with guarded("transformers"):
+            log_defaults(self.run, found, defaults)
 
     def _tell_best(self, state: Any) -> None:
         # As soon as it is known: a training that is killed has its best checkpoint too.

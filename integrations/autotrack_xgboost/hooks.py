@@ -73,7 +73,7 @@ def watch_train(call: Call) -> Generator[None, Outcome, None]:
     if around is not None and not around.taken:
         around.taken = True
         with guarded("xgboost"):
-            around.call(call.named(), options_only=True)
+            around.call(call.named())
         yield
         return
     yield from _watch_call(call, "xgboost.train")
@@ -94,7 +94,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     with leaf:
         builds_on(leaf.run, call.kwargs.get("xgb_model"), "xgb_model")
         with guarded("xgboost"):
-            recording.params(estimator.get_params())
+            recording.estimator(estimator)
         with guarded("xgboost"):
             if settings().datasets:
                 _log_fit_data(leaf, call.named())
@@ -146,7 +146,7 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     recording.taken = True
     with leaf:
         with guarded("xgboost"):
-            recording.call(given)
+            recording.call(given, call.function)
             builds_on(leaf.run, given.get("xgb_model"), "xgb_model")
         with guarded("xgboost"):
             recording.matrices(given)

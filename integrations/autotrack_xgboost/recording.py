@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from autotrack.plugin import Ongoing, elements, guarded, settings, trained
+from autotrack.plugin import Ongoing, declared, elements, guarded, log_defaults, settings, trained
 from autotrack_xgboost import model as models
+from autotrack_xgboost import usual
 from autotrack_xgboost.arguments import booster_params
 
 if TYPE_CHECKING:
@@ -43,13 +44,36 @@ class Recording:
         self._given.update(params)
         self.run.log_params(params)
 
-    def call(self, given: Mapping[str, Any], *, options_only: bool = False) -> None:
-        """Record the arguments of `train` or `cv`; of a `train` inside `fit` only what the estimator does not tell."""
-        params = {} if options_only else booster_params(given.get("params"))
+    def estimator(self, estimator: Any) -> None:
+        """Record the params of an estimator, and which of them are the defaults of its class."""
+        held = estimator.get_params()
+        self.params(held)
+        # What the class has as None, it leaves to xgboost.
+        own = usual.defaults(held.get("booster"))
+        of_class = declared(type(estimator)).items()
+        defaults = {
+            name: own.get(name) if default is None and held.get(name) is not None else default
+            for name, default in of_class
+        }
+        self._tell(held, defaults)
+
+    def call(self, given: Mapping[str, Any], function: Any = None) -> None:
+        """Record the arguments of `train` or `cv`, which is `function`.
+
+        Of a `train` inside `fit`, where no function is given, only what the estimator does not tell.
+        """
+        params = booster_params(given.get("params")) if function is not None else {}
         params |= {name: given[name] for name in OPTIONS if name in given}
-        if not options_only:
+        if function is not None:
             params |= {name: given[name] for name in OPTIONAL if given.get(name) not in (None, ())}
         self.params(params)
+        if function is not None:
+            of_call = {name: value for name, value in declared(function).items() if name in OPTIONS}
+            self._tell(params, {**usual.defaults(params.get("booster")), **of_call})
+
+    def _tell(self, held: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        given = {name: usual.plain(held[name], default) for name, default in defaults.items() if name in held}
+        log_defaults(self.run, given, defaults)
 
     def matrices(self, given: Mapping[str, Any]) -> None:
         """Record the data of `train` or `cv`."""
@@ -108,7 +132,9 @@ class Recording:
                 known.add("objective")  # a function of the user's; the booster tells the default in its place
             if not self._given:  # nobody saw the call
                 self.run.log_params(models.effective(booster))
-            self.run.log_params({key: value for key, value in models.resolved(booster).items() if key not in known})
+            chosen = {key: value for key, value in models.resolved(booster).items() if key not in known}
+            self.run.log_params(chosen)
+            log_defaults(self.run, chosen, chosen)  # they were left to xgboost
         with guarded("xgboost"):
             try:
                 content = models.importance(booster)

@@ -37,6 +37,10 @@ class QueryError(UsageError):
         return f"{ahead}{text[start : start + 100]}{behind}\n{' ' * (len(ahead) + self.position - start)}{carets}"
 
 
+class QueryTooSlow(AutotrackError):
+    """A query took longer than `AUTOTRACK_QUERY_SECONDS` and was ended; the message says what to do."""
+
+
 class RunNotFound(AutotrackError, LookupError):
     """No run, or more than one, fits the id, prefix or name that was given."""
 

@@ -49,6 +49,7 @@ from autotrack.patching.scope import (
 )
 from autotrack.provenance.dataset import MOST_COLUMNS, describe
 from autotrack.provenance.dataset import register as describe_with
+from autotrack.provenance.defaults import declared, log_defaults
 from autotrack.provenance.fingerprint.registry import is_readable, register_reader
 from autotrack.provenance.origin import predicted, remember, run_behind, run_of, trained
 from autotrack.provenance.params import mask_urls, plain
@@ -252,6 +253,7 @@ __all__ = [
     "current",
     "data_queried",
     "data_read",
+    "declared",
     "describe",
     "describe_with",
     "elements",
@@ -266,6 +268,7 @@ __all__ = [
     "is_readable",
     "is_silent",
     "leave",
+    "log_defaults",
     "mask_urls",
     "model_loaded",
     "model_saved",

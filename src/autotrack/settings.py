@@ -137,6 +137,9 @@ class Settings:
         _text,
         "object store that files of runs also go to, for a team: s3://bucket/prefix, gs://…, az://…, file:///…",
     )
+    query_seconds: float | None = _setting(
+        None, _seconds, "seconds after which a query is ended; unset: 20 in the dashboard, else never; 0: never"
+    )
     user: str | None = _setting(None, _text, "who takes steps in the registry of models; default: the login name")
     quiet: bool = _setting(False, _flag, "1: print nothing into the training's output")
     strict: bool = _setting(False, _flag, "1: faults of autotrack raise instead of being reported (for tests)")

@@ -388,3 +388,13 @@ def test_with_plain_loops_recorded_too_it_is_one_run(tmp_path, init) -> None:
     # Where the loop was there first, it goes on; where accelerate was, the loop is silent.
     assert ("grad_norm" in run.metrics) != init
     assert init or len(run.metrics["grad_norm"]) == 3
+
+
+def test_which_settings_of_the_optimizer_are_not_the_defaults_of_its_class_is_told(recorded) -> None:
+    accelerator, _prepared = begun()
+    accelerator.log({"loss": 1.0})
+    accelerator.end_training()
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"optimizer.lr": 0.001, "optimizer.momentum": 0}
+    assert {"optimizer.nesterov", "optimizer.weight_decay"} <= set(told["unchanged"])

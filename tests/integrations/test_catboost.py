@@ -392,3 +392,11 @@ def test_in_any_order_of_imports_every_name_is_covered_and_given_back(tmp_path, 
     )
     assert done.returncode == 0, done.stderr
     assert str(["catboost.train", "catboost.cv", "CatBoost"]) in done.stdout
+
+
+def test_which_params_are_not_the_defaults_of_the_class_is_told(recorded) -> None:
+    CatBoostRegressor(iterations=3, loss_function="RMSE", **QUIET).fit(*EASY)
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"iterations": None, "thread_count": None, "logging_level": None}  # left to catboost
+    assert {"loss_function", "learning_rate", "depth"} <= set(told["unchanged"])

@@ -436,3 +436,16 @@ def test_a_checkpoint_that_is_loaded_goes_on_with_its_run(recorded, tmp_path) ->
     first, second = recorded.runs()
     assert [step for step, _ in first.metrics["loss"]] == [0, 1, 2] and first.status == "finished"
     assert [step for step, _ in second.metrics["loss"]] == [0]
+
+
+def test_what_is_not_the_default_is_told(recorded) -> None:
+    stopping = keras.callbacks.EarlyStopping(patience=2)
+    optimizer = keras.optimizers.SGD(momentum=0.5)
+    built(optimizer=optimizer).fit(X, Y, epochs=2, validation_split=0.25, callbacks=[stopping], verbose=0)
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    changed = {"epochs": 1, "validation_split": 0.0, "optimizer.momentum": 0.0, "early_stopping.patience": 0}
+    assert told["changed"] == changed
+    # Keras keeps the rate in 32 bits.
+    unchanged = {"optimizer.learning_rate", "optimizer.nesterov", "batch_size", "shuffle", "steps_per_execution"}
+    assert unchanged | {"early_stopping.monitor"} <= set(told["unchanged"])

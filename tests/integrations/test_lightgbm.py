@@ -384,3 +384,13 @@ def test_in_any_order_of_imports_every_name_is_covered_and_given_back(tmp_path, 
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == str(["lightgbm.train", "lightgbm.train", "lightgbm.cv"])
+
+
+def test_which_params_are_not_the_defaults_is_told_as_far_as_lightgbm_tells_it(recorded) -> None:
+    fit, _ = datasets()
+    train({"objective": "binary", "num_leaves": 7, **QUIET}, fit, 4)
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"num_boost_round": 100}
+    assert {"learning_rate", "boosting", "max_depth"} <= set(told["unchanged"])  # they were left to lightgbm
+    assert not {"num_leaves", "objective"} & set(told["unchanged"])  # nobody says what these would have been

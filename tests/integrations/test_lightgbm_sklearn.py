@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
+import autotrack  # noqa: E402
 import autotrack_lightgbm  # noqa: E402
 from autotrack.patching.scope import begin_leaf  # noqa: E402
 from autotrack.plugins import plugins  # noqa: E402
@@ -247,3 +248,12 @@ def test_what_is_measured_with_scikit_learn_reaches_the_run_of_its_own_model(bot
     names = ("mean_squared_error", "mean_squared_error", "score", "mean_squared_error")
     assert [run.metrics for run in runs] == [{name: [(0, it)]} for name, it in zip(names, errors, strict=True)]
     assert all(run.status == "finished" and run.ends == 1 for run in runs)
+
+
+def test_which_params_are_not_the_defaults_of_the_class_is_told(recorded) -> None:
+    lightgbm.LGBMRegressor(n_estimators=3, num_leaves=4, learning_rate=np.float64(0.1), **QUIET).fit(X, Y)
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"n_estimators": 100, "num_leaves": 31, "n_jobs": None}
+    assert {"learning_rate", "boosting_type", "reg_alpha", "objective"} <= set(told["unchanged"])
+    assert "verbosity" not in told["unchanged"]  # the class takes it and has no default for it

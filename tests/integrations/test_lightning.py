@@ -437,3 +437,33 @@ def test_a_trainer_made_before_enable_is_recorded(tmp_path) -> None:
     own.fit(own.lightning_module, loader(), loader(rows=16))
     (run,) = recorded.runs()
     assert len(run.metrics["loss_epoch"]) == 1
+
+
+def test_what_is_not_the_default_is_told(recorded, tmp_path) -> None:
+    fit(tmp_path, Line(lr=0.02), accumulate_grad_batches=2)
+    (run,) = autotrack.runs()
+    record = autotrack.get_run(run["id"])
+    told = record["defaults"]
+    assert told["changed"] == {
+        "lr": 0.01,
+        "accumulate_grad_batches": 1,
+        "optimizer.lr": 0.001,
+        "optimizer.betas": [0.9, 0.999],
+        "lr_scheduler.gamma": 0.1,
+    }
+    assert {"betas", "max_steps", "num_nodes", "optimizer.eps", "optimizer.amsgrad"} <= set(told["unchanged"])
+    # What the trainer makes of None is kept in the same place as what was given.
+    assert not {"max_epochs", "precision", "strategy"} & {*told["changed"], *told["unchanged"]}
+    assert {*told["changed"], *told["unchanged"]} <= record["params"].keys()
+
+
+def test_of_hyperparameters_that_are_no_arguments_nothing_is_said(recorded, tmp_path) -> None:
+    class Given(Line):
+        def __init__(self, config, lr=0.5) -> None:
+            super().__init__()
+            self.save_hyperparameters(config)
+
+    fit(tmp_path, Given({"lr": 0.01, "betas": (0.9, 0.99)}))
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert not {"lr", "betas"} & {*told["changed"], *told["unchanged"]}

@@ -341,3 +341,12 @@ def test_a_framework_that_steps_is_recorded_as_that_framework(tmp_path) -> None:
     (run,) = recorded.runs()
     assert run.integration == "lightning"
     assert not {"grad_norm", "steps", "loss"} & set(run.metrics)
+
+
+def test_which_settings_are_not_the_defaults_of_the_class_is_told(recorded) -> None:
+    train(2, weight_decay=0.0, betas=(0.8, 0.999))
+    gc.collect()
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"optimizer.lr": 0.001, "optimizer.betas": [0.9, 0.999]}
+    assert {"optimizer.weight_decay", "optimizer.eps", "optimizer.foreach"} <= set(told["unchanged"])

@@ -342,3 +342,14 @@ def test_arguments_are_only_read(recorded, tmp_path) -> None:
     assert given == {"inside": {"dtype": torch.float32}}
     (run,) = recorded.runs()
     assert run.params["lr_scheduler_kwargs.inside.dtype"] == "float32"
+
+
+def test_what_those_that_differ_would_have_been_is_told(recorded, tmp_path) -> None:
+    trainer(tmp_path, learning_rate=1e-3, adam_beta1=0.8, hub_token="hf_secret", seed=42).train()
+    (run,) = autotrack.runs()
+    record = autotrack.get_run(run["id"])
+    told = record["defaults"]
+    expected = {"learning_rate": 5e-5, "adam_beta1": 0.9, "hub_token": None}
+    assert {name: told["changed"][name] for name in expected} == expected
+    assert {"seed", "optim", "weight_decay", "lr_scheduler_type"} <= set(told["unchanged"])
+    assert {*told["changed"], *told["unchanged"]} <= record["params"].keys()

@@ -227,3 +227,13 @@ def test_workers_after_the_first_are_silent(recorded, monkeypatch) -> None:
     xgboost.XGBClassifier(n_estimators=2).fit(X, LABELS)
     train(PARAMS, fit, 2, callbacks=[autotrack_xgboost.AutotrackCallback()])
     assert recorded.runs() == []
+
+
+def test_which_params_are_not_the_defaults_is_told_by_xgboosts_own_configuration(recorded) -> None:
+    fit, _ = matrices()
+    given = {"objective": "binary:logistic", "max_depth": 3, "min_child_weight": 1, "eta": 0.3, "seed": 1}
+    train(given, fit, 10, verbose_eval=False)
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"] == {"objective": "reg:squarederror", "max_depth": 6, "seed": 0}
+    assert {"min_child_weight", "eta", "num_boost_round", "booster", "tree_method"} <= set(told["unchanged"])

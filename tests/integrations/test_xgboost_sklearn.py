@@ -201,3 +201,12 @@ def test_what_is_measured_with_scikit_learn_reaches_the_run_of_its_own_model(tmp
     names = ("mean_squared_error", "mean_squared_error", "score")
     assert [run.metrics for run in runs] == [{name: [(0, it)]} for name, it in zip(names, errors, strict=True)]
     assert all(run.status == "finished" and run.ends == 1 for run in runs)
+
+
+def test_which_params_are_not_the_defaults_is_told(recorded) -> None:
+    xgboost.XGBRFClassifier(max_depth=2, n_estimators=3, subsample=0.8, gamma=1).fit(X, LABELS)
+    (run,) = autotrack.runs()
+    told = autotrack.get_run(run["id"])["defaults"]
+    assert told["changed"]["max_depth"] == 6  # None in the class, which leaves it to xgboost
+    assert told["changed"].keys() == {"max_depth", "n_estimators", "gamma"}
+    assert {"subsample", "missing", "objective", "learning_rate", "reg_lambda", "booster"} <= set(told["unchanged"])

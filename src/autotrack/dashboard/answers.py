@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from autotrack.errors import AutotrackError, QueryError, StoreError, UsageError
+from autotrack.errors import AutotrackError, QueryError, QueryTooSlow, StoreError, UsageError
 
 log = logging.getLogger("autotrack.dashboard")
 
@@ -113,6 +113,8 @@ def failed(problem: Exception) -> Response:
         return refusal(400, str(problem), position=problem.position, length=problem.length)
     if isinstance(problem, UsageError):
         return refusal(400, str(problem))
+    if isinstance(problem, QueryTooSlow):
+        return refusal(503, str(problem))
     if isinstance(problem, StoreError | SQLAlchemyError):  # may name the database's place: that is for the server's log
         log.warning("the store cannot be read: %s", problem)
         return refusal(503, "the store cannot be read now; the dashboard's own output says why", {"Retry-After": "2"})

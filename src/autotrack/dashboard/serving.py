@@ -32,6 +32,9 @@ TRIED: Final = 20
 """Ports that are tried, from `PORT` on, where none was asked for."""
 SHORTEST_TOKEN: Final = 16
 
+QUERY_SECONDS: Final = 20.0
+"""Seconds that a query may take where no setting says it: whoever looks may ask anything, and cannot press Ctrl-C."""
+
 VARIABLE: Final = "AUTOTRACK_DASHBOARD_TOKEN"
 
 
@@ -181,7 +184,10 @@ def _opened(settings: Settings) -> Store:
         take_in(home, settings)
     except PermissionError as problem:  # somebody else's home: what it holds can be read all the same
         logging.getLogger("autotrack.dashboard").warning("newer events are not taken in (%s)", problem)
-    return Store.open(home, settings)
+    store = Store.open(home, settings)
+    if store.patience is None:
+        store.patience = QUERY_SECONDS
+    return store
 
 
 def _bound(host: str, port: int | None) -> socket.socket:

@@ -27,12 +27,15 @@ Counted = list[tuple[Any, int]]
 
 
 def grouped(store: Store, where: str, field: str) -> tuple[Counted, int]:
-    """Each value and its number of runs, in no order, and the number of all runs that fit. Raises `QueryError`."""
+    """Each value and its number of runs, in no order, and the number of all runs that fit.
+
+    Raises what `Store.find` does.
+    """
     fields = parsing.columns(field)
     if len(fields) != 1:
         raise UsageError("runs are grouped by one field")
     (asked,) = fields.values()
-    with store.engine.connect() as connection:
+    with store.asking() as connection:
         found = _in_database(connection, where, asked)
     if found is None:
         values: list[Any] = [run["values"][field.strip()] for run in store.find(where, columns=field).runs]

@@ -35,15 +35,17 @@ if TYPE_CHECKING:
 class Store:
     """The store of one home, to read. A context manager; safe to share between threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: float | None = None) -> None:
         self.engine = engine
+        self.patience = patience
+        """Seconds after which a query (`find`, `columns`) is ended; None: never."""
 
     @classmethod
     def open(cls, home: Path | None = None, settings: Settings | None = None) -> Store:
         """The store of `home`, by default of the settings. Raises `StoreError` where it cannot be read."""
         settings = settings or load()
         try:
-            return cls(open_engine(home or settings.resolved_home, settings))
+            return cls(open_engine(home or settings.resolved_home, settings), settings.query_seconds)
         except (DBAPIError, OSError) as problem:
             named = "the database that AUTOTRACK_STORE_URL names"
             place = named if settings.store_url else "the store in AUTOTRACK_HOME"
@@ -83,17 +85,20 @@ class Store:
         limit: int | None = None,
         offset: int = 0,
     ) -> Found:
-        """The runs that fit a query (`docs/query.md`), sorted, with `values` of the columns. Raises `QueryError`."""
+        """The runs that fit a query (`docs/query.md`), sorted, with `values` of the columns.
+
+        Raises `QueryError`, and `QueryTooSlow` where there is a limit of time.
+        """
         from autotrack.store.asking.finding import find
 
-        with self.reading() as connection:
+        with self.asking() as connection:
             return find(connection, where, sort, columns, limit, offset)
 
     def columns(self, where: str = "") -> dict[str, dict[str, int]]:
         """What can be shown of the runs that fit: `{params, metrics, tags}`, of each key the number of such runs."""
         from autotrack.store.asking.finding import keys
 
-        with self.reading() as connection:
+        with self.asking() as connection:
             return keys(connection, where)
 
     def run(self, ref: str) -> Record:
@@ -202,6 +207,14 @@ class Store:
                 yield connection
         except DBAPIError as problem:
             raise StoreError(f"{shown(self.engine)} cannot be read ({problem.orig}): try again") from problem
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """A connection for one query, as long as `patience` allows. Raises `QueryTooSlow`, `StoreError`."""
+        from autotrack.store.patience import within
+
+        with self.reading() as connection, within(connection, self.patience):
+            yield connection
 
 
 def _resolved(connection: Connection, ref: str) -> str:
