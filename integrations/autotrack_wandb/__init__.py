@@ -1,14 +1,15 @@
 """Send runs to Weights & Biases, read its files, and record what a script tells it.
 
 **Backend.** Writes W&B's own offline files, without the SDK; `wandb sync` uploads them. With a key at hand they are
-uploaded by themselves, when a run has ended, by the SDK in the forwarder's process.
+uploaded by themselves, when a run has ended, by the SDK in the forwarder's process, and W&B's registry follows what is
+decided of registered models.
 
     export AUTOTRACK_BACKENDS=local,wandb
     export WANDB_MODE=offline            # or WANDB_API_KEY=…
 
 The standard variables of W&B configure it: `WANDB_DIR` (default: the home, `.autotrack`), `WANDB_MODE`,
 `WANDB_API_KEY` or a netrc file, `WANDB_BASE_URL`, `WANDB_ENTITY`, `WANDB_PROJECT`, `WANDB_RUN_GROUP`, `WANDB_JOB_TYPE`,
-`WANDB_TAGS`, `WANDB_NOTES`.
+`WANDB_TAGS`, `WANDB_NOTES`, `WANDB_ORGANIZATION`; and `AUTOTRACK_WANDB_REGISTRY` names the registry (default: `model`).
 
 **Importer.** `autotrack import wandb PATH` reads `.wandb` files and the folders that they lie in, without the SDK.
 

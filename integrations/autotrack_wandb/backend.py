@@ -2,14 +2,14 @@
 
 A run's folder is `wandb/offline-run-<date>_<time>-<run>-<writer>` below `WANDB_DIR`, as `wandb sync` expects it: a run
 that several processes write to has a folder for each. Files are cut back to what the delivery's state holds before
-anything is added, so that each record is there once.
+anything is added, so that each record is there once. Steps of registered models are followed once the runs that end in
+the same batch are uploaded: only then is there something to link.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from autotrack.events import (
     ParamsLogged,
     ProvenanceLogged,
     Record,
+    RegistryLogged,
     RunEnded,
     RunStarted,
     TagsSet,
@@ -34,21 +35,25 @@ from autotrack.events import (
     WriterStarted,
 )
 from autotrack_wandb.files import model_artifact, path_of, put
+from autotrack_wandb.names import run_id
 from autotrack_wandb.online import Uploader
 from autotrack_wandb.part import Known, Part, known_from, to_keep
 from autotrack_wandb.place import place_from
+from autotrack_wandb.registered import ONLY_HERE, Registered
+from autotrack_wandb.waiting import Models
 
 RUNS: Final = "runs"
 """Where in the state the runs are."""
+MODELS: Final = "models"
+"""Where the registered models are that wait."""
 LONGEST_PARAM: Final = 250_000
 """Characters: W&B takes values of up to 1 MB, and a character may have four bytes."""
-_NOT_IN_AN_ID: Final = re.compile(r"[^\w-]", re.ASCII)
 
 
 class WandbBackend:
     """Delivers runs to W&B."""
 
-    limits = Limits(param_length=LONGEST_PARAM, tag_length=LONGEST_PARAM)
+    limits = Limits(param_length=LONGEST_PARAM, tag_length=LONGEST_PARAM, registry=True)
 
     def open(self, context: BackendContext) -> None:
         """Read the variables. Raises `UsageError` for what never can work."""
@@ -74,6 +79,8 @@ class WandbBackend:
             if self._uploader is not None:
                 for part in work.closed:
                     self._uploader.upload(part.file.path)
+                registered = Registered(self._place, self._context, work.note)
+                work.models.follow(registered, work.still_open(), has_ended=bool(work.closed))
         except BaseException:
             state[LENGTHS] = lengths
             raise
@@ -85,6 +92,7 @@ class WandbBackend:
         for part in work.closed:  # nothing is added to it any more
             state[LENGTHS].pop(part.file.path.relative_to(self._place.folder).as_posix(), None)
         state[RUNS] |= {run: to_keep(known) for run, known in work.touched.items()}
+        state[MODELS] = work.models.to_keep()
         for (run, what, why), count in work.notes.items():
             for _ in range(count):
                 self._context.note(run, what, why)
@@ -107,10 +115,17 @@ class _Work:
         self.parts: dict[str, Part] = {}
         self.closed: list[Part] = []
         self.notes: Counter[tuple[str, str, str]] = Counter()
+        self.models = Models(self._state.get(MODELS, {}), self.notes)
+
+    def note(self, run: str, what: str, why: str) -> None:
+        self.notes[run, what, why] += 1
 
     def take(self, record: Record) -> None:
         event = record.event
         if isinstance(event, WriterStarted | WriterEnded | NoteLogged):  # notes stay in the local record
+            return
+        if isinstance(event, RegistryLogged):
+            self._step(event)
             return
         known = self._known(event.run)
         if isinstance(event, RunStarted):
@@ -133,6 +148,20 @@ class _Work:
                 part = self._opened(run, known)
                 part.leave()
                 self._close(part)
+
+    def still_open(self) -> set[str]:
+        """Runs whose files have no end yet."""
+        before = {run for run, kept in self._before.items() if kept.get("folder")}
+        return before - self.touched.keys() | {run for run, known in self.touched.items() if known.folder}
+
+    def _step(self, event: RegistryLogged) -> None:
+        what = f"{event.action} of the registered model {event.model}"
+        if not self._place.online:
+            self.note(event.run, what, "W&B is offline, and its files have no record of a link")
+        elif event.action in ONLY_HERE:
+            self.note(event.run, what, "W&B has nothing that a program can set for it: it is in the log of the store")
+        else:
+            self.models.concerns(event.model, event)
 
     def _known(self, run: str) -> Known:
         if run not in self.touched:
@@ -186,6 +215,8 @@ class _Work:
             return
         project = self._place.project_of(part.known.project)
         part.artifact(model_artifact(part.run, project, self._place.entity, event, kept))
+        if event.register and self._place.online:
+            self.models.concerns(event.register, event)
 
     def _part(self, known: Known, event: Any) -> Part:
         run = event.run
@@ -205,7 +236,7 @@ class _Work:
         part = self.parts.get(run)
         if part is None:
             file = Appended(self._place.folder, self._name(run, known), self._state)
-            part = self.parts[run] = Part(file, _NOT_IN_AN_ID.sub("_", run), known, self._place)
+            part = self.parts[run] = Part(file, run_id(run), known, self._place)
         return part
 
     def _close(self, part: Part) -> None:
@@ -229,13 +260,13 @@ class _Work:
         return __version__
 
     def _name(self, run: str, known: Known) -> str:
-        return f"{known.folder}/run-{_NOT_IN_AN_ID.sub('_', run)}.wandb"
+        return f"{known.folder}/run-{run_id(run)}.wandb"
 
     def _folder(self, run: str, time: int, part: int) -> str:
         when = datetime.fromtimestamp(time // 1_000_000_000, UTC).strftime("%Y%m%d_%H%M%S")
         writer = hashlib.sha256(self._writer.encode()).hexdigest()[:8]
         more = f"-{part}" if part > 1 else ""
-        return f"offline-run-{when}-{_NOT_IN_AN_ID.sub('_', run)}-{writer}{more}"
+        return f"offline-run-{when}-{run_id(run)}-{writer}{more}"
 
 
 def _described(event: DatasetLogged) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def model_artifact(run: str, project: str, entity: str, event: ModelLogged, kept
     """The `ArtifactRecord` of a model whose file lies at `kept`.
 
     It is called `run-<run>-<name>`, as the SDK's `log_model` calls it. The digest is that of a manifest of version 1:
-    MD5 of `wandb-artifact-manifest-v1`, and of each file's path with its own MD5 in base 64.
+    MD5 of `wandb-artifact-manifest-v1`, and of each file's path with its own MD5 in base 64. It is not `user_created`:
+    such a one the SDK hands in without its run.
     """
     with open(kept, "rb") as file:
         content = base64.b64encode(hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest())
@@ -104,7 +105,6 @@ def model_artifact(run: str, project: str, entity: str, event: ModelLogged, kept
         "name": event.register and _NOT_IN_AN_ARTIFACT.sub("_", event.register)[:128] or name,
         "digest": hashlib.md5(manifest, usedforsecurity=False).hexdigest(),
         "metadata": json.dumps({key: value for key, value in metadata.items() if value is not None}, default=str),
-        "user_created": True,
         "aliases": list(dict.fromkeys(["latest", *event.aliases])),
         "manifest": {
             "version": 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any, Final
 
 STEP: Final = "autotrack/step"
@@ -9,6 +11,23 @@ STEP: Final = "autotrack/step"
 _OURS: Final = "autotrack/"
 LONGEST_LABEL: Final = 64
 """Characters that a W&B tag may have."""
+LONGEST_COLLECTION: Final = 128
+_NOT_IN_AN_ID: Final = re.compile(r"[^\w-]", re.ASCII)
+_NOT_IN_A_COLLECTION: Final = re.compile(r"[^\w.-]", re.ASCII)
+
+
+def run_id(run: str) -> str:
+    """The id of a run there, of ours."""
+    return _NOT_IN_AN_ID.sub("_", run)
+
+
+def collection_name(model: str) -> str:
+    """The collection that a registered model is in the registry: two models are two collections."""
+    name = _NOT_IN_A_COLLECTION.sub("_", model)
+    if name == model and len(name) <= LONGEST_COLLECTION:
+        return name
+    mark = hashlib.sha256(model.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: LONGEST_COLLECTION - 9]}-{mark}"
 
 
 def metric_name(key: str) -> str:

@@ -1,7 +1,8 @@
 """Where runs go and what they are filed under: W&B's own variables, read once when the backend is opened.
 
 `WANDB_DIR`, `WANDB_MODE`, `WANDB_API_KEY`, `WANDB_BASE_URL`, `WANDB_ENTITY`, `WANDB_PROJECT`, `WANDB_RUN_GROUP`,
-`WANDB_JOB_TYPE`, `WANDB_TAGS`, `WANDB_NOTES` mean what they mean to the SDK.
+`WANDB_JOB_TYPE`, `WANDB_TAGS`, `WANDB_NOTES`, `WANDB_ORGANIZATION` mean what they mean to the SDK. It has none for the
+registry that models are linked into: that is `AUTOTRACK_WANDB_REGISTRY`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from urllib.parse import urlsplit
 from autotrack.errors import UsageError
 
 CLOUD: Final = "https://api.wandb.ai"
+REGISTRY: Final = "AUTOTRACK_WANDB_REGISTRY"
+REGISTRY_PREFIX: Final = "wandb-registry-"
+"""What the project behind a registry is called, in front of the registry's own name."""
 _NOT_IN_A_PROJECT: Final = re.compile(r"[/\\#?%:]")
 _OFFLINE: Final = frozenset({"offline", "dryrun"})
 _ONLINE: Final = frozenset({"online", "run", "shared"})
@@ -40,6 +44,10 @@ class Place:
     job_type: str
     tags: tuple[str, ...]
     notes: str
+    organization: str
+    """Whose registry it is; empty: that of the entity."""
+    registry: str
+    """Its name, without the prefix that paths have."""
 
     def project_of(self, project: str) -> str:
         """The project there of a run of `project`; W&B allows 128 characters and not `/ \\ # ? % :` in it."""
@@ -67,6 +75,8 @@ def place_from(environment: Mapping[str, str], home: Path) -> Place:
         job_type=environment.get("WANDB_JOB_TYPE", ""),
         tags=tuple(tag.strip() for tag in environment.get("WANDB_TAGS", "").split(",") if tag.strip()),
         notes=environment.get("WANDB_NOTES", ""),
+        organization=environment.get("WANDB_ORGANIZATION", ""),
+        registry=environment.get(REGISTRY, "").strip().removeprefix(REGISTRY_PREFIX) or "model",
     )
 
 

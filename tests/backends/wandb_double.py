@@ -13,6 +13,14 @@ from threading import Lock, Thread
 from typing import Any
 
 
+class Refusal(Exception):
+    """A request that is answered with another status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Server(ThreadingHTTPServer):
     """Says nothing of clients that close a connection."""
 
@@ -38,10 +46,14 @@ class Double:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                with double.lock:
-                    answer = double.answer(self.path, body)
+                status = double.status
+                try:
+                    with double.lock:
+                        answer = double.answer(self.path, body)
+                except Refusal as refusal:
+                    status, answer = refusal.status, {"data": None, "errors": [{"message": str(refusal)}]}
                 data = json.dumps(answer).encode()
-                self.send_response(double.status)
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -54,7 +66,7 @@ class Double:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *args: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:
                 pass
 
         self._server = Server(("127.0.0.1", 0), Handler)
@@ -81,7 +93,8 @@ class Double:
         if path != "/graphql":  # such as the SDK's reports about itself
             return {}
         request = json.loads(body)
-        name = request.get("operationName", "")
+        named = re.search(r"(?:query|mutation)\s+(\w+)", request.get("query", ""))
+        name = request.get("operationName") or (named[1] if named else "")
         self.operations.append(name)
         return {"data": self._query(name, request.get("query", ""), request.get("variables") or {})}
 
