@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autotrack.calls import current_run, disable, enable, start_run
 from autotrack.provenance import weights
-from autotrack.session import current_run, disable, enable, start_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,7 +11,8 @@ fraction. Metric values are 64-bit floats, NaN and infinities included.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -218,3 +219,18 @@ class Record(msgspec.Struct, frozen=True):
     sequence: int
     position: int
     event: AnyEvent
+
+
+class Sink(Protocol):
+    """Where a run's events go: the journal's writer, or a stand-in that counts what it cannot keep."""
+
+    home: Path | None
+    """The folder that blobs go to; None where nothing is kept."""
+
+    def append(self, payload: bytes) -> bool:
+        """Append an encoded event; whether it is kept."""
+        ...
+
+    def append_event(self, event: Event, *, essential: bool = False) -> bool:
+        """Encode and append an event; whether it is kept."""
+        ...

@@ -2,7 +2,7 @@
 
 User code and integrations call a `Run`; what leaves is encoded events in this process's journal. Nothing here raises
 into training because of a value that cannot be recorded: the value is converted or dropped, with one warning.
-`log_metrics` is the hot path; everything it does not need lives in other methods.
+How points get there, the hot path, is `autotrack.points`.
 """
 
 from __future__ import annotations
@@ -12,51 +12,29 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from autotrack import guard
 from autotrack.errors import UsageError
 from autotrack.events import (
-    METRICS_TAG,
     ConsoleLogged,
     DatasetLogged,
-    Event,
-    NoteLogged,
     ParamsLogged,
     ProvenanceLogged,
     RunEnded,
     RunStarted,
+    Sink,
     Status,
     Step,
     TagsSet,
-    encode,
 )
 from autotrack.outcome import error_record, status_of
-from autotrack.scalars import as_number, exact_step
+from autotrack.points import Points
 
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-_PLAIN = frozenset((float, int))
 _time_ns = time.time_ns
 
 
-class Sink(Protocol):
-    """Where a run's events go: the journal's writer, or a stand-in that counts what it cannot keep."""
-
-    home: Path | None
-    """The folder that blobs go to; None where nothing is kept."""
-
-    def append(self, payload: bytes) -> bool:
-        """Append an encoded event; whether it is kept."""
-        ...
-
-    def append_event(self, event: Event, *, essential: bool = False) -> bool:
-        """Encode and append an event; whether it is kept."""
-        ...
-
-
-class Run:
+class Run(Points):
     """One training execution.
 
     Steps are exact: integers, or decimals such as `0.25`. Without a step a series goes on at the step after its last.
@@ -78,7 +56,7 @@ class Run:
         code: Mapping[str, Any] | None = None,
     ) -> None:
         """`sink` is asked for the journal at each event, so that a forked child writes to its own."""
-        self.id = run_id or os.urandom(8).hex()
+        super().__init__(run_id or os.urandom(8).hex(), sink)
         self.name = name
         self.project = project
         self.parent_id = parent
@@ -88,63 +66,20 @@ class Run:
         """Called once when the run ends: the session forgets the run so, and closes its scope."""
         self.when_described: list[Callable[[str, str, Mapping[str, Any]], object]] = []
         """Called with the role, name and record of each dataset. What a `SystemExit` of theirs ends is the training."""
-        self._sink = sink
         self.owner = owner
         """Whether this process started the run, and may end it."""
         self.registers = True
         """Whether models that it keeps may become versions of registered ones: not where it repeats another run."""
         self._names: dict[str, int] = {}
-        self.append = self._first_append
-        """Appends an encoded event to this process's journal: bound at the first use, and anew in a forked child."""
-        self._next_step: dict[str, int] = {}
-        self._highest_step = -1
         if owner:
-            sink().append_event(
-                RunStarted(
-                    self.id,
-                    _time_ns(),
-                    name,
-                    project,
-                    parent,
-                    integration,
-                    dict(environment or {}),
-                    dict(code or {}),
-                    resumed,
-                    list(not_to),
-                ),
-                essential=True,
-            )
+            made_of = dict(environment or {}), dict(code or {})
+            begun = RunStarted(self.id, _time_ns(), name, project, parent, integration, *made_of, resumed, list(not_to))
+            sink().append_event(begun, essential=True)
 
     @property
     def home(self) -> Path | None:
         """The folder that blobs of this run go to; None where nothing is kept."""
         return self._sink().home
-
-    def log_metrics(
-        self, metrics: Mapping[str, float], step: Step | float | Decimal | None = None, *, not_to: Sequence[str] = ()
-    ) -> None:
-        """Record one point of each series in `metrics`, all at `step`.
-
-        Values are floats, NaN and infinities included; numpy scalars and 0-d arrays are converted, and what is no
-        number is left out with one warning. When this returns the points survive the death of the process.
-        `not_to` names backends that get these very points from somebody else, and must not get them twice.
-        """
-        try:
-            # One sum tells that all are plain numbers: with text, None or a list it raises, and a numpy scalar, a
-            # tensor or a decimal gives another type. Looking at each value would cost twice as much.
-            if type(step) is int and type(sum(metrics.values())) in _PLAIN and not not_to:
-                if step > self._highest_step:
-                    self._highest_step = step
-                self.append(encode((METRICS_TAG, self.id, _time_ns(), step, metrics)))
-                return
-        except Exception:  # the careful way says what it is
-            pass
-        with guard.guarded("log_metrics"):
-            self._log_metrics_carefully(metrics, step, not_to)
-
-    def log_metric(self, key: str, value: float, step: Step | float | Decimal | None = None) -> None:
-        """Record one point of one series."""
-        self.log_metrics({key: value}, step)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record hyperparameters. Nested mappings become dotted keys; a key logged again replaces the value."""
@@ -244,16 +179,8 @@ class Run:
         with guard.guarded("log_evaluation"):
             from autotrack.provenance.evaluating import keep
 
-            keep(
-                self,
-                targets,
-                predictions,
-                data=data,
-                name=name,
-                model=model,
-                metric=metric,
-                higher_is_better=higher_is_better,
-            )
+            judged = {"metric": metric, "higher_is_better": higher_is_better}
+            keep(self, targets, predictions, data=data, name=name, model=model, **judged)
 
     def log_provenance(self, kind: str, record: Mapping[str, Any]) -> None:
         """Record what the run was made of: `kind` is `code`, `environment`, `notebook` or `randomness`.
@@ -267,11 +194,6 @@ class Run:
         """Record what was written to `stream`, which is `stdout` or `stderr`."""
         with guard.guarded("log_console"):
             self._append(ConsoleLogged(self.id, _time_ns(), stream, text))
-
-    def note(self, what: str, why: str, count: int = 1) -> None:
-        """Say in the record that something is missing from it, or was changed."""
-        with guard.guarded("note"):
-            self._append(NoteLogged(self.id, _time_ns(), what, count, why))
 
     def end(self, status: Status = "finished", error: BaseException | None = None) -> None:
         """End the run. In a process that does not own it, this process's part in it; a second end is ignored."""
@@ -293,10 +215,8 @@ class Run:
                 return
             self.status = "running"
             if self.owner:
-                self._append(
-                    RunStarted(self.id, _time_ns(), self.name, self.project, self.parent_id, resumed=True),
-                    essential=True,
-                )
+                begun = RunStarted(self.id, _time_ns(), self.name, self.project, self.parent_id, resumed=True)
+                self._append(begun, essential=True)
 
     def __enter__(self) -> Run:
         return self
@@ -306,50 +226,10 @@ class Run:
     ) -> None:
         self.end(status_of(error), error)
 
-    def unbind(self) -> None:
-        """Ask for the journal again at the next event: the one at hand is closed, or another process's."""
-        self.append = self._first_append
-
-    def _first_append(self, payload: bytes) -> bool:
-        self.append = self._sink().append
-        return self.append(payload)
-
     def _unique(self, name: str) -> str:
         """`name`, or `name-2` and so on where this run has used it: a second model does not hide the first."""
         used = self._names[name] = self._names.get(name, 0) + 1
         return name if used == 1 else f"{name}-{used}"
 
-    def _append(self, event: Event, *, essential: bool = False) -> None:
-        self._sink().append_event(event, essential=essential)
 
-    def _log_metrics_carefully(self, metrics: Mapping[str, Any], step: Any, not_to: Sequence[str]) -> None:
-        values: dict[str, float] = {}
-        for key, value in metrics.items():
-            name = key if type(key) is str else str(key)
-            number = as_number(value)
-            if number is None:
-                if guard.warn_once(f"metric:{self.id}:{name}", f"metric {name!r} is not a number and is left out"):
-                    self.note(f"metric {name}", f"a {type(value).__name__} is not a number")
-            else:
-                values[name] = number
-        if not values:
-            return
-        if step is None:
-            for at, part in self._by_next_step(values).items():
-                self.append(encode((METRICS_TAG, self.id, _time_ns(), at, part, not_to)))
-            return
-        exact = exact_step(step)
-        if isinstance(exact, int) and exact > self._highest_step:
-            self._highest_step = exact
-        self.append(encode((METRICS_TAG, self.id, _time_ns(), exact, values, not_to)))
-
-    def _by_next_step(self, values: dict[str, float]) -> dict[int, dict[str, float]]:
-        parts: dict[int, dict[str, float]] = {}
-        for key, value in values.items():
-            at = max(self._next_step.get(key, 0), self._highest_step + 1)
-            self._next_step[key] = at + 1
-            parts.setdefault(at, {})[key] = value
-        return parts
-
-
-__all__ = ["Run", "Sink"]
+__all__ = ["Run"]

@@ -1,8 +1,8 @@
 """The session: the only place that wires the parts of this process together.
 
-What the user calls enters, with the settings; runs on this process's journal leave. `enable()` is light: the journal,
-its events and the forwarder are first touched when a run begins. A forked child makes a journal of its own; at the end
-of the process open runs are ended, the journal is closed, and remote delivery is waited for, within bounds.
+What `autotrack.calls` and integrations ask for enters, with the settings; runs on this process's journal leave. The
+journal, its events and the forwarder are first touched when a run begins. A forked child makes a journal of its own; at
+the end of the process open runs are ended, the journal is closed, and remote delivery is waited for, within bounds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from autotrack import guard, settings
@@ -22,9 +22,10 @@ from autotrack.settings import Settings
 
 if TYPE_CHECKING:
     from autotrack.contracts import ModelFormat
+    from autotrack.events import Sink
     from autotrack.forward.start import Forwarder
     from autotrack.provenance.witnesses import Witnesses
-    from autotrack.run import Run, Sink
+    from autotrack.run import Run
 
 
 class Session:
@@ -245,68 +246,6 @@ scope.open_run = session.open_automatic_run
 scope.reopen_run = session.reopen_run
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=session.reset_in_child)
-
-
-def enable(
-    *integrations: str,
-    project: str | None = None,
-    backends: Sequence[str] | None = None,
-    home: str | os.PathLike[str] | None = None,
-    **more: Any,
-) -> None:
-    """Record every training of this process: of all products that are installed, or of the named integrations.
-
-    May come before or after the imports of the products, and again with other arguments. `AUTOTRACK_ENABLED=0` makes
-    it do nothing. Raises `UsageError` for a setting that does not exist or a value that cannot be used, and
-    `PluginError` for an integration that does not exist; nothing else.
-    """
-    if integrations:
-        more["integrations"] = integrations
-    loaded = session.configure(project=project, backends=backends, home=home, **more)
-    from autotrack.plugins import plugins
-
-    plugins.load()  # in any case: words that plugins add to a product, such as `report_to="autotrack"`, stay legal
-    if loaded.enabled is False:
-        return
-    plugins.await_products(loaded.integrations, loaded.disabled_integrations)
-    session.only_asked -= set(plugins.chosen(loaded.integrations, loaded.disabled_integrations))
-    session.enabled, session.disabled = True, False
-
-
-def disable() -> None:
-    """Stop recording and put every observed attribute back. Runs that are open stay open until they end."""
-    session.enabled, session.disabled = False, True
-    if "autotrack.plugins" in sys.modules:
-        from autotrack.plugins import plugins
-
-        plugins.remove_all()
-
-
-def start_run(
-    name: str | None = None,
-    *,
-    tags: Mapping[str, Any] | None = None,
-    params: Mapping[str, Any] | None = None,
-    project: str | None = None,
-    parent: str | None = None,
-) -> Run:
-    """Own a run: what trains in this thread until it ends is recorded in it.
-
-    As `with start_run() as run:` it ends with the block, as `failed` where the block raises; otherwise call
-    `run.end()`, or let the end of the process do it. A run that is started inside another is its child.
-    """
-    around = current_run()
-    parent = parent or (around.id if around else job.parent_of_runs(session.settings.run_id))
-    run = session.open_run(name, tags=tags, params=params, project=project, parent=parent)
-    opened = scope.enter_container(run)
-    run.when_ended.append(lambda: scope.leave(opened))
-    return run
-
-
-def current_run() -> Run | None:
-    """The run that is recorded right now in this thread or task, or None."""
-    innermost = scope.current()
-    return innermost.run if innermost else None
 
 
 def _uncaught() -> BaseException | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from autotrack import guard
+from autotrack.calls import disable, enable
 from autotrack.events import (
     ArtifactLogged,
     DatasetLogged,
@@ -37,7 +38,7 @@ from autotrack.events import (
 from autotrack.forward.prepare import prepared
 from autotrack.journal.reader import Journal, journals
 from autotrack.provenance.blobs import Blobs
-from autotrack.session import disable, enable, session
+from autotrack.session import session
 
 
 @dataclass

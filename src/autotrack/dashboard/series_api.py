@@ -20,11 +20,12 @@ from starlette.routing import Route
 from autotrack.dashboard import asked
 from autotrack.dashboard.answers import answer, question
 from autotrack.errors import UsageError
-from autotrack.store.curves import Curve, Curves, Row, rows
+from autotrack.store.curves import Curves, Row, rows
 from autotrack.store.query import Store
 from autotrack.store.records import Record
 from autotrack.store.schema import runs as runs_table
 from autotrack.store.schema import slices
+from autotrack.store.stretches import Curve
 
 MOST_SERIES: Final = 100
 MOST_POINTS: Final = 4000

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from autotrack.store import overview
 from autotrack.store.overview import BUCKETS, Buckets
 from autotrack.store.schema import chunks, overviews, series, slices
 from autotrack.store.series import FULL, decode, decode_all
+from autotrack.store.stretches import Curve, beside, chunks_between, drawn, on_axis, ordered, overlaps, steps_around
 
 HELD: Final = 96 << 20
 """Bytes of buckets that are remembered."""
@@ -42,23 +43,6 @@ class Row:
     count: int
     full: int
     chunks: int
-
-
-@dataclass(frozen=True)
-class Curve:
-    """What is drawn of a series: one entry of each array a point, or a stretch of points.
-
-    `y` is the mean of a stretch, `low` and `high` its bounds; NaN where it has no finite value. `exact` says that each
-    entry is one point.
-    """
-
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    special: list[tuple[float, str]]
-    counts: dict[str, int]
-    exact: bool
 
 
 def rows(connection: Connection, runs: Sequence[str], key: str) -> dict[str, Row]:
@@ -94,10 +78,10 @@ class Curves:
 
         `epochs` are the steps and values of the run's series of epochs, for that axis.
         """
-        around = _steps_around(epochs, low, high) if axis == "epoch" and epochs is not None else (low, high)
+        around = steps_around(epochs, low, high) if axis == "epoch" and epochs is not None else (low, high)
         found, exact = self._read(connection, row, "time" if axis == "time" else "step", *around, most)
-        x = _on_axis(found, axis, epochs)
-        x, found = _ordered(x, found)
+        x = on_axis(found, axis, epochs)
+        x, found = ordered(x, found)
         first = 0 if low is None else int(np.searchsorted(x, low, "left"))
         end = len(x) if high is None else int(np.searchsorted(x, high, "right"))
         inside = slice(first, max(first, end))
@@ -105,7 +89,7 @@ class Curves:
         middle_x, middle = overview.merged(found[inside], x[inside], most)
         exact = exact and len(middle) == len(found[inside])
         # With a neighbour on each side, so that the line goes on there.
-        return _curve(
+        return drawn(
             np.concatenate((x[before], middle_x, x[after])),
             np.concatenate((found[before], middle, found[after])),
             exact,
@@ -119,8 +103,8 @@ class Curves:
             chosen = values[np.linspace(0, len(values) - 1, most).round().astype(int)]
             return [float(value) if np.isfinite(value) else None for value in chosen]
         found, _ = self._read(connection, row, "step", None, None, most)
-        steps, found = _ordered(_on_axis(found, "step", None), found)
-        curve = _curve(*overview.merged(found, steps, most), False)
+        steps, found = ordered(on_axis(found, "step", None), found)
+        curve = drawn(*overview.merged(found, steps, most), False)
         return [float(value) if np.isfinite(value) else None for value in curve.y]
 
     def _read(
@@ -134,13 +118,13 @@ class Curves:
         loose = range(row.full, row.chunks)
         if low is not None or high is not None:
             of_chunk = full.reshape(-1, FULL // overview.BUCKET)
-            wanted = _chunks_between(of_chunk, axis, low, high)
+            wanted = chunks_between(of_chunk, axis, low, high)
             if len(wanted) <= near:
                 points, exact = self._points(connection, row, [*wanted.tolist(), *loose], axis, low, high, most)
-                return overview.joined([_beside(of_chunk, axis, low, high), points]), exact
+                return overview.joined([beside(of_chunk, axis, low, high), points]), exact
             full = of_chunk[wanted].reshape(-1)
         coarse = overview.joined([full, self._points(connection, row, loose, axis, None, None, FULL)[0]])
-        if _overlaps(coarse, axis, most) and row.count <= MOST_SORTED:  # they came in another order: look at them all
+        if overlaps(coarse, axis, most) and row.count <= MOST_SORTED:  # they came in another order: look at them all
             return self._points(connection, row, range(row.chunks), axis, low, high, most)
         return coarse, False
 
@@ -215,99 +199,4 @@ def _made(connection: Connection, row: Row, number: int) -> Buckets:
     return overview.buckets(decode(connection.execute(wanted).scalar_one()))
 
 
-def _chunks_between(of_chunk: Buckets, axis: str, low: float | None, high: float | None) -> NDArray[np.int64]:
-    """The numbers of the chunks that have something between the bounds."""
-    first, last = _edges(of_chunk, axis)
-    wanted = np.ones(len(of_chunk), bool)
-    if low is not None:
-        wanted &= last.max(axis=1) >= low
-    if high is not None:
-        wanted &= first.min(axis=1) <= high
-    return np.flatnonzero(wanted)
-
-
-def _beside(of_chunk: Buckets, axis: str, low: float | None, high: float | None) -> Buckets:
-    """The last bucket before the bounds and the first one after, to which the line goes on."""
-    found = of_chunk.reshape(-1)
-    first, last = _edges(found, axis)
-    parts = []
-    if low is not None and len(before := np.flatnonzero(last < low)):
-        nearest = before[np.argmax(last[before])]
-        parts.append(found[nearest : nearest + 1])
-    if high is not None and len(after := np.flatnonzero(first > high)):
-        nearest = after[np.argmin(first[after])]
-        parts.append(found[nearest : nearest + 1])
-    return overview.joined(parts)
-
-
-def _edges(found: Buckets, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if axis == "time":
-        return found["first_time"] / 1e9, found["last_time"] / 1e9
-    return found["first_step"], found["last_step"]
-
-
-def _overlaps(found: Buckets, axis: str, most: int) -> bool:
-    """Whether the buckets are wider than what one stretch of the chart shows."""
-    first, last = _edges(found, axis)
-    whole = float(last.max() - first.min())
-    return whole > 0 and float(np.median(last - first)) > 2 * whole / most and len(found) > most
-
-
-def _on_axis(found: Buckets, axis: str, epochs: tuple[NDArray[Any], NDArray[Any]] | None) -> NDArray[np.float64]:
-    if axis == "time":
-        return np.asarray(found["last_time"] / 1e9)
-    steps = np.ascontiguousarray(found["last_step"])
-    if axis == "epoch" and epochs is not None:
-        return np.asarray(np.interp(steps, *epochs))
-    return np.asarray(steps)
-
-
-def _ordered(x: NDArray[np.float64], found: Buckets) -> tuple[NDArray[np.float64], Buckets]:
-    if len(x) < 2 or bool(np.all(x[1:] >= x[:-1])):
-        return x, found
-    order = np.argsort(x, kind="stable")
-    return x[order], found[order]
-
-
-def _steps_around(
-    epochs: tuple[NDArray[np.float64], NDArray[np.float64]] | None, low: float | None, high: float | None
-) -> tuple[float | None, float | None]:
-    """The steps at which the epochs between `low` and `high` were reported, with a neighbour on each side."""
-    if epochs is None or (low is None and high is None):
-        return None, None
-    steps, values = epochs
-    within = np.ones(len(values), bool)
-    if low is not None:
-        within &= values >= low
-    if high is not None:
-        within &= values <= high
-    found = np.flatnonzero(within)
-    if not len(found):
-        return None, None
-    return float(steps[max(0, found[0] - 1)]), float(steps[min(len(steps) - 1, found[-1] + 1)])
-
-
-def _curve(x: NDArray[np.float64], found: Buckets, exact: bool) -> Curve:
-    counts = {name: int(found[field].sum()) for name, field in _SPECIAL}
-    special: list[tuple[float, str]] = []
-    for name, field in _SPECIAL:
-        if counts[name]:
-            special += [(float(at), name) for at in x[found[field] > 0]]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = found["min"] / 2 + found["max"] / 2
-        mean = np.where(np.isfinite(found["sum"]), found["sum"] / found["finite"], middle)
-        mean = np.clip(mean, found["min"], found["max"])  # rounding may have carried it out of its bounds
-    return Curve(
-        x=x,
-        y=mean,
-        low=found["min"],
-        high=found["max"],
-        special=sorted(special),
-        counts={name: count for name, count in counts.items() if count},
-        exact=exact,
-    )
-
-
-_SPECIAL: Final = (("NaN", "nan"), ("Infinity", "above"), ("-Infinity", "below"))
-
-__all__ = ["Curve", "Curves", "Row", "rows"]
+__all__ = ["Curves", "Row", "rows"]

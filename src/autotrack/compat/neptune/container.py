@@ -12,23 +12,20 @@ from typing import Any, ClassVar, TypeVar
 
 from autotrack.compat import kept
 from autotrack.compat.neptune import attributes, fields, types
-from autotrack.compat.neptune.exceptions import InactiveContainerException
+from autotrack.compat.neptune.exceptions import FileNotFound, InactiveContainerException
 from autotrack.compat.neptune.fields import Attribute
 from autotrack.compat.neptune.handler import Handler, as_mapping, joined
 from autotrack.compat.neptune.nesting import nested, show
 from autotrack.compat.neptune.taking_up import fields_of
 from autotrack.compat.recorder import Recorder
+from autotrack.outcome import status_of
 from autotrack.plugin import guarded
 from autotrack.scalars import as_number
 
 FieldT = TypeVar("FieldT", bound=Attribute)
 
 
-class SupportsNamespaces:
-    """What has paths below it: the word of the client's type hints."""
-
-
-class MetadataContainer(SupportsNamespaces):
+class MetadataContainer:
     """One object. It records from its making until `stop()`, or the end of the process."""
 
     container_type: ClassVar[str] = "run"
@@ -240,20 +237,12 @@ class MetadataContainer(SupportsNamespaces):
         with self._lock:
             series = self._fields.get(path)
             if not isinstance(series, fields.Series):
-                series = self._fields[path] = self._series_for(value)(self, path)
+                series = self._fields[path] = attributes.series_for(value)(self, path)
             with guarded(self._recorder.product):
                 try:
                     series.add(value, step, seconds, more)
                 except (TypeError, ValueError) as problem:
                     self._recorder.lacks(f"a {type(value).__name__} appended to {path}", str(problem))
-
-    @staticmethod
-    def _series_for(value: Any) -> type[fields.Series]:
-        if isinstance(value, str):
-            return fields.StringSeries
-        if isinstance(value, types.File) or (types.File.is_convertable(value) and not _is_scalar(value)):
-            return fields.FileSeries
-        return fields.FloatSeries
 
     def _field(self, path: str, kind: type[FieldT]) -> FieldT:
         with self._lock:
@@ -281,8 +270,6 @@ class MetadataContainer(SupportsNamespaces):
         return sorted(one[len(path) + 1 :] if path else one for one in self._fields if one.startswith(path))
 
     def _write_file(self, name: str, path: str) -> None:
-        from autotrack.compat.neptune.exceptions import FileNotFound
-
         data = kept.file_of(self._recorder.id, name)
         if data is None:
             raise FileNotFound(f"no file {name!r} was recorded in run {self._recorder.id}")
@@ -304,15 +291,9 @@ class MetadataContainer(SupportsNamespaces):
         self._recorder.end("finished" if error is None else self._failure(error), error)
 
     def _failure(self, error: BaseException) -> Any:
-        from autotrack.outcome import status_of
-
         return status_of(error)
 
     def _at_exit(self) -> None:
         """The process ends: autotrack itself ends the run with the true status, once the lines are kept."""
         if self._state != "stopped":
             self._recorder.flush()
-
-
-def _is_scalar(value: Any) -> bool:
-    return getattr(value, "shape", None) in ((), (1,))

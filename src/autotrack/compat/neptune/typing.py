@@ -6,10 +6,12 @@ import abc
 import contextlib
 from typing import Any, TypeAlias
 
-from autotrack.compat.neptune.container import MetadataContainer, SupportsNamespaces
+from autotrack.compat.neptune.container import MetadataContainer
 from autotrack.compat.neptune.objects import NeptuneObjectCallback
 
 NeptuneObject: TypeAlias = MetadataContainer
+SupportsNamespaces: TypeAlias = MetadataContainer
+"""What has paths below it."""
 
 
 class ProgressBarCallback(contextlib.AbstractContextManager["ProgressBarCallback"]):
