@@ -13,17 +13,24 @@ from autotrack.journal.reader import Journal
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from autotrack.events import MetricsLogged, RunEnded
+from autotrack.events import MetricsLogged, RunEnded, encode
+from autotrack.journal.frames import HEADER
 from autotrack.journal.writer import Writer
 writer = Writer(Path(sys.argv[1]), version="test", backends=("local",))
 writer.note_losses_for("r")
-if sys.argv[2] == "limit":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_001, resource.RLIM_INFINITY))
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+if sys.argv[2] != "full":
+    limit(40_001)
 returned = [writer.append_event(MetricsLogged("r", 1, step, {"loss": 0.5})) for step in range(40_000)]
 if sys.argv[2] == "limit":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-lost = writer.lost
-writer.append_event(RunEnded("r", 1, "finished"), essential=True)
+    limit(resource.RLIM_INFINITY)
+lost, end = writer.lost, RunEnded("r", 1, "finished")
+if sys.argv[2] == "for one":
+    limit(writer.position % 2**40 + HEADER.size + len(encode(end)))
+writer.append_event(end, essential=True)
+if sys.argv[2] == "for one":
+    limit(resource.RLIM_INFINITY)
 writer.close()
 print(json.dumps({"kept": sum(returned), "lost": lost}))
 """
@@ -50,6 +57,10 @@ def check(told: dict[str, int], stderr: str, events: list) -> None:
 
 def test_room_that_comes_back_is_used_and_the_loss_is_counted(tmp_path: Path) -> None:
     check(*train(tmp_path, "limit"))
+
+
+def test_a_count_for_which_there_is_no_room_yet_is_told_later(tmp_path: Path) -> None:
+    check(*train(tmp_path, "for one"))
 
 
 def test_a_full_file_system_keeps_room_to_end_the_run(tmp_path: Path) -> None:

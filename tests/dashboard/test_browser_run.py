@@ -273,6 +273,8 @@ def test_every_tab_is_accessible_and_fits(site: Site, dark: bool, size: dict[str
     with opened(site.browser, dark=dark, size=size) as page:
         for tab in TABS:
             site.go(page, "main", tab, q="httpx" if tab == "environment" else "")  # not 250 rows that are alike
+            if tab == "delivery":  # journals are named by their process, whose id may have seven digits
+                page.evaluate("for (const one of document.querySelectorAll('main code')) one.textContent += '0000'")
             found[tab] = axe(page), too_wide(page)
         site.go(page, "broken")
         found["broken"] = axe(page), too_wide(page)

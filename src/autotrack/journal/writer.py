@@ -108,6 +108,7 @@ class Writer:
                 return
             if self._lost_reported != self.lost:
                 self._give_up_ballast()
+                self._note_losses()
             self.append_event(WriterEnded(run="", time=time.time_ns()), essential=True)
             self._closed = True
             (self.folder / BALLAST).unlink(missing_ok=True)
@@ -185,11 +186,13 @@ class Writer:
         return True
 
     def _note_losses(self) -> None:
-        count, self._lost_reported = self.lost - self._lost_reported, self.lost
-        self.append_event(
-            NoteLogged(run=self._lost_run, time=time.time_ns(), what="lost events", count=count,
-                       why="the disk was full or the journal could not be written"),
+        before, self._lost_reported = self._lost_reported, self.lost
+        note = NoteLogged(
+            run=self._lost_run, time=time.time_ns(), what="lost events", count=self.lost - before,
+            why="the disk was full or the journal could not be written",
         )  # fmt: skip
+        if not self.append_event(note):  # for which there is no room yet: it is told later, and is no loss itself
+            self.lost, self._lost_reported = self._lost_reported, before
 
     def note_losses_for(self, run: str) -> None:
         """Losses from now on are told in the record of `run`."""
