@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from sqlalchemy import func, select
 import autotrack
 from autotrack import settings
 from autotrack.errors import ModelNotFound, RegistryConflict, RegistryRefused, StoreError, UsageError
-from autotrack.events import RegistryLogged
+from autotrack.events import ModelLogged, RegistryLogged
 from autotrack.forward.catching_up import sync, take_in
 from autotrack.journal.reader import Journal, archived, journals
+from autotrack.provenance.blobs import Blobs
 from autotrack.registry import changing, reading, writing
 from autotrack.session import session
 from autotrack.store import schema
@@ -64,6 +66,29 @@ def test_a_store_that_is_filled_anew_from_the_journals_tells_the_same(home: Path
         with writing.opened() as store:
             assert reading.model(store, "clf") == before
     assert [step["effect"] for step in before["log"]] == ["done"] * 5
+
+
+def test_a_step_of_a_training_that_had_begun_before_others_has_its_place_in_a_store_filled_anew(home: Path) -> None:
+    keep_models(home, "first", "third")
+    with recording(home, user="ann"):
+        with autotrack.start_run("long") as run:
+            said = answers([started(home, REGISTER.replace("RUN", "first"), "bob")])
+            blob = Blobs(home).put_bytes(b"second")
+            run._append(
+                ModelLogged(
+                    run.id, time.time_ns(), "model", "bytes", blob.digest, blob.bytes, register="clf", aliases=["new"]
+                )
+            )
+        autotrack.register_model("clf", "third", aliases=["new"])
+        with writing.opened() as store:
+            before = reading.model(store, "clf")
+    assert [one["run"] == run.id for one in before["versions"]] == [False, True, False], said
+    for file in home.glob("store.db*"):
+        file.unlink()
+    with recording(home):
+        sync(home, session.settings, ("local",))
+        with writing.opened() as store:
+            assert reading.model(store, "clf") == before
 
 
 def test_a_long_lived_process_takes_many_steps_without_holding_on_to_their_journals(home: Path) -> None:

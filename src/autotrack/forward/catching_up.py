@@ -55,9 +55,11 @@ def sync(
 
     What another process is delivering is waited for, as far as it is written now.
     """
+    from autotrack.store.refilling import last_step, order_steps  # not where a forwarder feeds other backends alone
+
     outcomes: list[Delivered] = []
     failing: dict[str, str] = {}
-    # In the order in which they were made: a new store then gets the steps of registered models as they were taken.
+    before = last_step(home, settings) if "local" in backends else None
     for folder in sorted([*archived(home), *journals(home)], key=lambda folder: folder.name):
         gone = close_dead(folder)
         for name in backends:
@@ -73,6 +75,8 @@ def sync(
             seen(outcome)
         if gone and folder.parent.name == "journals" and _has_all(home, folder, settings.backends):
             archive(home, folder, settings)
+    if before is not None and any(one.events for one in outcomes if one.backend == "local"):
+        order_steps(home, settings, before)
     return outcomes
 
 

@@ -243,7 +243,7 @@ registry = Table(
     Index("registry_by_model", "model", "id"),
     Index("registry_by_digest", "digest"),
 )
-"""The log of registered models, in the order in which the store took the steps in. Rows are never changed."""
+"""The log of registered models, in the order in which the store took the steps in. What a row says is never changed."""
 
 overviews = Table(
     "overviews",
