@@ -18,10 +18,8 @@ from autotrack.plugin import (
     Outcome,
     begin_leaf,
     builds_on,
-    elements,
     guarded,
     is_silent,
-    rejoin_leaf,
     settings,
 )
 from autotrack_catboost import data, loading
@@ -73,7 +71,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     given: dict[str, Any] = {}
     with guarded("catboost"):
         given = call.named()
-    leaf = _begin(type(model).__name__, given.get("callbacks"))
+    leaf = begin_leaf("catboost", type(model).__name__, callbacks=given.get("callbacks"))
     if leaf is None:
         return
     recording = Recording(leaf.run)
@@ -99,7 +97,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
 
 def watch_train(call: Call) -> Generator[None, Outcome, None]:
     """`catboost.train`: one run, of the model that it makes and fits."""
-    leaf = _begin("catboost.train", None)
+    leaf = begin_leaf("catboost", "catboost.train")
     if leaf is None:
         return
     recording = Recording(leaf.run)
@@ -119,7 +117,7 @@ def watch_train(call: Call) -> Generator[None, Outcome, None]:
 
 def watch_cv(call: Call) -> Generator[None, Outcome, None]:
     """`catboost.cv`: one run, of all folds."""
-    leaf = _begin("catboost.cv", None)
+    leaf = begin_leaf("catboost", "catboost.cv")
     if leaf is None:
         return
     recording = Recording(leaf.run)
@@ -142,7 +140,7 @@ def watch_cv(call: Call) -> Generator[None, Outcome, None]:
 def watch_search(call: Call) -> Generator[None, Outcome, None]:
     """A search for params or features: one run, with what it has found and the model that it has trained last."""
     model, name = call.args[0], call.function.__name__
-    leaf = _begin(f"{type(model).__name__}.{name}", None)
+    leaf = begin_leaf("catboost", f"{type(model).__name__}.{name}")
     if leaf is None:
         return
     recording = Recording(leaf.run)
@@ -166,7 +164,7 @@ def watch_search(call: Call) -> Generator[None, Outcome, None]:
 
 def watch_sampling(call: Call) -> Generator[None, Outcome, None]:
     """`sample_gaussian_process`: one run around the many models that it fits."""
-    leaf = _begin("catboost.sample_gaussian_process", None)
+    leaf = begin_leaf("catboost", "catboost.sample_gaussian_process")
     if leaf is None:
         return
     recording = Recording(leaf.run)
@@ -177,18 +175,6 @@ def watch_sampling(call: Call) -> Generator[None, Outcome, None]:
             if settings().datasets:
                 data.log_datasets(leaf.run, given)
         _end(leaf, (yield))
-
-
-def _begin(name: str, callbacks: Any) -> Leaf | None:
-    """Begin to record, with the name or in the run that an explicit callback asks for."""
-    if is_silent():
-        return None
-    for callback in elements(callbacks):
-        if getattr(callback, "autotrack", False):
-            if callback.run is not None:
-                return rejoin_leaf(callback.run)
-            return begin_leaf("catboost", name=callback.name or name, explicit=True)
-    return begin_leaf("catboost", name=name)
 
 
 def _end(leaf: Leaf, outcome: Outcome) -> None:

@@ -13,16 +13,13 @@ from typing import Any
 from autotrack.plugin import (
     Call,
     Installation,
-    Leaf,
     Observer,
     Outcome,
     begin_leaf,
     builds_on,
-    elements,
     guarded,
     is_silent,
     predicted,
-    rejoin_leaf,
     run_of,
     settings,
 )
@@ -86,7 +83,7 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
     given: dict[str, Any] = {}
     with guarded("lightgbm"):
         given = call.named()
-    leaf = _begin(type(estimator).__name__, given.get("callbacks"))
+    leaf = begin_leaf("lightgbm", type(estimator).__name__, callbacks=given.get("callbacks"))
     if leaf is None:
         return
     recording = Recording(leaf.run)
@@ -121,7 +118,7 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
     given: dict[str, Any] = {}
     with guarded("lightgbm"):
         given = call.named()
-    leaf = _begin(name, given.get("callbacks"))
+    leaf = begin_leaf("lightgbm", name, callbacks=given.get("callbacks"))
     if leaf is None:
         with recorded_in(None):  # a training inside another: its rounds are not that one's
             yield
@@ -139,15 +136,3 @@ def _watch_call(call: Call, name: str) -> Generator[None, Outcome, None]:
             leaf.outcome = yield
         if leaf.outcome.error is None:
             recording.finish(leaf.outcome.result if name == "lightgbm.train" else None)
-
-
-def _begin(name: str, callbacks: Any) -> Leaf | None:
-    """Begin to record, with the name or in the run that an explicit callback asks for."""
-    if is_silent():
-        return None
-    for callback in elements(callbacks):
-        if getattr(callback, "autotrack", False):
-            if callback.run is not None:
-                return rejoin_leaf(callback.run)
-            return begin_leaf("lightgbm", name=callback.name or name, explicit=True)
-    return begin_leaf("lightgbm", name=name)

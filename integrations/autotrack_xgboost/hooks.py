@@ -24,7 +24,6 @@ from autotrack.plugin import (
     guarded,
     is_silent,
     predicted,
-    rejoin_leaf,
     run_of,
     settings,
 )
@@ -160,12 +159,7 @@ def begin(name: str, callbacks: Any) -> Leaf | None:
     """Begin to record, with the name or in the run that an explicit callback asks for."""
     if is_silent() or _rank() > 0:
         return None
-    for callback in elements(callbacks):
-        if getattr(callback, "autotrack", False):
-            if callback.run is not None:
-                return rejoin_leaf(callback.run)
-            return begin_leaf("xgboost", name=callback.name or name, explicit=True)
-    return begin_leaf("xgboost", name=name)
+    return begin_leaf("xgboost", name, callbacks=callbacks)
 
 
 def _rank() -> int:

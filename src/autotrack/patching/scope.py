@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, 
 
 from autotrack import guard
 from autotrack.patching import job
+from autotrack.patching.observe import elements
 
 if TYPE_CHECKING:
     from autotrack.events import Status
@@ -84,8 +85,11 @@ class Leaf:
         self.end(self.outcome.error if self.outcome else None)
 
 
-def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
+def begin_leaf(integration: str, name: str, *, callbacks: Any = None, **details: Any) -> Leaf | None:
     """Begin to record one training call; None where it belongs to another that is already recorded.
+
+    `callbacks` are the product's, as the user gave them. One whose `autotrack` is true asks for the run explicitly: its
+    `name` is the run's where it has one, and into its `run`, where it has one, the call is recorded.
 
     `details` go to the new run: `params`, `tags`, `parent`, `explicit` (a callback of the user's asks for it, enabled
     or not), `continues` (the id of the run that this training goes on with), `not_to` (backends that the framework's
@@ -93,6 +97,12 @@ def begin_leaf(integration: str, name: str, **details: Any) -> Leaf | None:
     """
     if is_silent() or open_run is None:
         return None
+    for callback in elements(callbacks):
+        if getattr(callback, "autotrack", False):
+            if callback.run is not None:
+                return rejoin_leaf(callback.run)
+            name, details = callback.name or name, {**details, "explicit": True}
+            break
     around = current()
     not_to = details.get("not_to", ())
     if around is not None and around.run is not None:
