@@ -31,7 +31,8 @@ def close_dead(folder: Path, *, seen_now: bool = False) -> bool:
 
     `seen_now` means that the caller watched it die: runs end now rather than at the time of their last event.
     """
-    if (folder / segment_name(CLOSING)).exists():
+    closing = folder / segment_name(CLOSING)
+    if closing.exists() or closing.with_name(f"{closing.name}.gz").exists():  # the latter in the archive
         return True
     if is_alive(folder):
         return False

@@ -7,6 +7,7 @@ skipped, counted, and reading goes on at the next frame that is intact. Reading 
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,10 @@ class Journal:
             yield from self._frames(number, offset, self._compressed(number)[offset:], complete=True)
             return
         with source:
+            packed = path.with_name(path.name + ".gz")
+            if not os.fstat(source.fileno()).st_size and packed.exists():  # an earlier release made it beside that one
+                yield from self._frames(number, offset, self._compressed(number)[offset:], complete=True)
+                return
             source.seek(offset)
             held = b""
             while True:
@@ -126,7 +131,7 @@ class Journal:
                     yield Record(self.name, sequence, base_position + stop, event)
                 at = stop
                 continue
-            found = _next_intact(data, at + 1)
+            found = next_intact(data, at + 1)
             if found < 0:
                 if complete:
                     self.damage.torn_bytes = size - at
@@ -144,7 +149,7 @@ class Journal:
             self.damage.places.append(place)
 
 
-def _next_intact(data: bytes, at: int) -> int:
+def next_intact(data: bytes | bytearray, at: int) -> int:
     """The offset of the next intact frame at or after `at`, or -1."""
     size, unpack, view = len(data), HEADER.unpack_from, memoryview(data)
     while at + HEADER_BYTES < size:
@@ -172,4 +177,4 @@ def archived(home: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-__all__ = ["CLOSING", "Damage", "Journal", "archived", "journals"]
+__all__ = ["CLOSING", "Damage", "Journal", "archived", "journals", "next_intact"]
