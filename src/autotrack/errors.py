@@ -45,6 +45,14 @@ class RunNotFound(AutotrackError, LookupError):
     """No run, or more than one, fits the id, prefix or name that was given."""
 
 
+class RunRemoved(RunNotFound):
+    """The run was removed for good; the message says when, by whom and why. `run` is its id."""
+
+    def __init__(self, message: str, run: str) -> None:
+        super().__init__(message)
+        self.run = run
+
+
 class ModelNotFound(AutotrackError, LookupError):
     """The run has no model of that name, or nothing was kept of it; the message says why, and which there are."""
 

@@ -84,6 +84,7 @@ class Session:
             details |= {"run_id": handed, "owner": False}
         silent = rank() > 0 or job.repeats_main()  # another process records the very same
 
+        gone = self._removed(details) if details.get("resumed") else None
         tags, params = details.pop("tags", None), details.pop("params", None)
         script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
         script = "" if script in ("-c", "-") else script
@@ -98,6 +99,8 @@ class Session:
         )
         run.registers = self.settings.reproduce is None
         self._mind(run)
+        if gone is not None:
+            run.note("earlier run", f"it goes on from the run {gone}, which was removed for good")
         if tags:
             run.set_tags(tags)
         if params:
@@ -189,6 +192,18 @@ class Session:
         from autotrack.provenance.expecting import has_begun
 
         return has_begun(self.settings.reproduce, run)
+
+    def _removed(self, details: dict[str, Any]) -> str | None:
+        """The id of the run that is to go on where it was removed for good: then a new one begins in its place."""
+        from autotrack.journal.removed import removed_runs
+
+        run = str(details.get("run_id"))
+        with guard.guarded("resuming"):
+            if run in removed_runs(self.settings.resolved_home):
+                del details["run_id"], details["resumed"]
+                guard.say(f"the run {run} was removed for good: what goes on from it is recorded as a new run")
+                return run
+        return None
 
     def _mind(self, run: Run) -> None:
         """Know of the run until it ends: the end of the process ends what is open."""

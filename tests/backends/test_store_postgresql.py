@@ -31,6 +31,7 @@ from autotrack.events import (
     ModelLogged,
     NoteLogged,
     ParamsLogged,
+    ProvenanceLogged,
     Record,
     RunEnded,
     RunStarted,
@@ -357,6 +358,78 @@ def test_two_writers_of_one_run_do_not_lose_each_others_points(place: Place) -> 
         assert steps_and_values(place, run, "loss")[0] == [*range(400), *range(1000, 1400)]
 
 
+def removed(*runs: str) -> list[Event]:
+    return [ProvenanceLogged("", 7, "tombstone", {run: {"who": "ana", "why": "x"} for run in runs})]
+
+
+def rows_of(place: Place, run: str) -> set[str]:
+    """The tables in which something of a run is."""
+    with place.store() as store, store.engine.connect() as connection:
+        found = set()
+        for table in schema.tables.sorted_tables:
+            column = table.c.get("run_id", table.c.get("id") if table.name == "runs" else None)
+            if column is not None and connection.execute(select(column).where(column == run)).first():
+                found.add(table.name)
+        series = set(connection.execute(select(schema.series.c.id)).scalars())
+        for table in (schema.chunks, schema.overviews):
+            if set(connection.execute(select(table.c.series_id)).scalars()) - series:
+                found.add(table.name)
+        return found
+
+
+def test_a_removed_run_is_in_no_table_and_comes_back_from_no_journal(place: Place) -> None:
+    said: list[Event] = [
+        *metrics("r", FULL + 10),
+        ParamsLogged("r", 1, {"lr": 0.1}),
+        ParamsLogged("r", 2, {"lr": 0.2}),
+        TagsSet("r", 3, {"a": "b"}),
+        NoteLogged("r", 3, "points", 1, "too large"),
+        DatasetLogged("r", 4, "train", "rows", {"value": "x1:1"}),
+        ArtifactLogged("r", 5, "a.txt", "d" * 64, 3),
+        ModelLogged("r", 6, "m", "safetensors", "e" * 64, 3),
+        ProvenanceLogged("r", 6, "inputs", {"f" * 64: {"by": "test"}}),
+    ]
+    put(place, [started(), *said])
+    put(place, [started("s"), *metrics("s", 5)], writer="s")
+    assert {"runs", "series", "params_history", "links", "provenance"} < rows_of(place, "r")
+    put(place, removed("r", "late"), writer="gone")
+    assert rows_of(place, "r") == {"tombstones"}
+    put(place, [started("late"), *metrics("late", 5), started(), *said], writer="later")
+    assert rows_of(place, "r") == rows_of(place, "late") == {"tombstones"}
+    assert steps_and_values(place, "s", "loss")[0] == [0, 1, 2, 3, 4]
+    with place.store() as store:
+        assert [run["id"] for run in store.runs()] == ["s"]
+        with pytest.raises(RunNotFound, match="run late was removed for good on 1970-01-01 by ana because: x"):
+            store.run("late")
+
+
+def test_a_run_that_is_written_while_it_is_removed_stays_removed(place: Place) -> None:
+    backends = [place.backend() for _ in range(3)]
+    for round_ in range(8):
+        run = f"r{round_}"
+        if round_ % 2:
+            put(place, [started(run)], writer=f"{run}-0")
+        told = [
+            (f"{run}-a", [started(run), *metrics(run, 50)]),
+            (f"{run}-b", metrics(run, 50, 50)),
+            (run, removed(run)),
+        ]
+        at_once = threading.Barrier(3)
+
+        def deliver(backend: Backend, writer: str, events: list[Event], at_once: threading.Barrier = at_once) -> None:
+            at_once.wait(30)
+            backend.deliver(records(events, writer))
+
+        threads = [threading.Thread(target=deliver, args=(b, *one)) for b, one in zip(backends, told, strict=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert rows_of(place, run) == {"tombstones"}
+    for backend in backends:
+        backend.close()
+
+
 def test_everything_else_that_a_run_has_is_kept(place: Place) -> None:
     shown = {"value": "f1", "rows": {"n": 3}}
     put(
@@ -609,7 +682,7 @@ def test_what_a_run_was_made_of_and_what_it_printed_are_read_back(place: Place, 
 # The database itself
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_store_of_an_older_version_becomes_what_a_new_one_is(
     place: Place, tmp_path: Path, version: int, request: pytest.FixtureRequest
 ) -> None:

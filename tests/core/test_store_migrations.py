@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from old_stores import described, old_store, opened_at_once
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_old_store_becomes_what_a_new_one_is(tmp_path: Path, version: int) -> None:
     old_store(tmp_path / "old", Settings(), version)
     new = open_engine(tmp_path / "new", Settings())

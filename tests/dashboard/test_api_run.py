@@ -15,7 +15,12 @@ from shown_homes import BAIT, SCRIPT, everything, recorded
 
 from autotrack.dashboard.previews import preview as look_into
 from autotrack.dashboard.tensors import tensors
+from autotrack.events import ProvenanceLogged
+from autotrack.journal.reader import Journal
+from autotrack.journal.writer import Writer
 from autotrack.provenance.blobs import Blobs
+from autotrack.store.ingest import ingest
+from autotrack.store.query import Store
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,17 @@ def test_a_run_is_named_by_its_whole_id_alone(client, ids) -> None:
         answer = client.get(f"/api/run/{wrong}")
         assert answer.status_code == 404, wrong
     assert client.get("/api/run/linear/console").status_code == 404
+
+
+def test_of_a_run_that_was_removed_it_is_told_when_by_whom_and_why(client, home) -> None:
+    writer = Writer(home / "journals", version="0", backends=("local",), kind="removal")
+    writer.append_event(ProvenanceLogged("", 5, "tombstone", {"gone": {"who": "ana", "why": "a password"}}))
+    writer.close()
+    with Store.open(home) as store:
+        ingest(store.engine, list(Journal(writer.folder).records()))
+    answer = client.get("/api/run/gone")
+    assert answer.status_code == 404
+    assert "run gone was removed for good on 1970-01-01 by ana because: a password" in answer.text
 
 
 def test_the_console_comes_in_order_and_goes_on_after_a_place(client, ids) -> None:

@@ -104,7 +104,8 @@ class _Drawing:
         ending = node.id.partition(":")[2]
         label = Text()
         if node.kind == "run":
-            label.append(clean(node.name or "a run that this store does not know"), "bold").append(f" {clean(ending)}")
+            nameless = "was removed for good" if node.told.get("removed") else "this store does not know"
+            label.append(clean(node.name or f"a run that {nameless}"), "bold").append(f" {clean(ending)}")
             status = str(node.told.get("status", ""))
             label.append(f" {status}", COLOURS.get(status, ""))
             for time in node.told.get("resumed", ()):

@@ -27,7 +27,7 @@ def has_runs(settings: Settings) -> bool:
 def none_yet(settings: Settings) -> str:
     """What to say where there is nothing."""
     home = settings.resolved_home
-    if _is_there(home / "archive"):
+    if _is_there(home / "archive") and settings.store_url is None and not (home / "store.db").is_file():
         return f"the store in {home} is gone, its runs are kept in the journals; bring them back with: autotrack sync"
     return f"no runs yet in {home}; try: autotrack demo"
 

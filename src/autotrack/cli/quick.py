@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from autotrack.settings import Settings
 
-SCHEMA: Final = "3"
+SCHEMA: Final = "4"
 """The version of the tables that the statement below is written for."""
 
 _FIELDS: Final = ("id", "name", "project", "status", "started_at", "ended_at", "parent_id", "integration")

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from autotrack.journal.frames import SEGMENT_SUFFIX
+from autotrack.journal.removed import is_removal
 from autotrack.journal.writer import BALLAST
 from autotrack.settings import Settings
 
@@ -25,7 +26,7 @@ def archive(home: Path, folder: Path, settings: Settings) -> None:
         folder.rename(target)
     except OSError:  # another process did it
         return
-    if settings.keep == "auto" and "local" not in settings.backends:
+    if settings.keep == "auto" and "local" not in settings.backends and not is_removal(folder.name):
         shutil.rmtree(target, ignore_errors=True)
         return
     for segment in sorted(target.glob(f"*{SEGMENT_SUFFIX}")):

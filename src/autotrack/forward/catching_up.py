@@ -16,6 +16,7 @@ from autotrack.forward.makers import maker
 from autotrack.forward.progress import Progress
 from autotrack.journal.closing import close_dead
 from autotrack.journal.reader import Journal, archived, journals
+from autotrack.journal.removed import is_removal
 from autotrack.settings import Settings
 
 log = logging.getLogger("autotrack.forward")
@@ -60,7 +61,8 @@ def sync(
     outcomes: list[Delivered] = []
     failing: dict[str, str] = {}
     before = last_step(home, settings) if "local" in backends else None
-    for folder in sorted([*archived(home), *journals(home)], key=lambda folder: folder.name):
+    # Tombstones first: what was removed for good is then never written into a new store.
+    for folder in sorted([*archived(home), *journals(home)], key=lambda one: (not is_removal(one.name), one.name)):
         gone = close_dead(folder)
         for name in backends:
             if name in failing:

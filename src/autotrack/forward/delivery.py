@@ -8,13 +8,14 @@ from itertools import islice
 from pathlib import Path
 
 from autotrack.backend import Backend, BackendContext, BackendRejected, BackendUnavailable
-from autotrack.events import MetricsLogged, Record, RegistryLogged, RunStarted, WriterEnded
+from autotrack.events import AnyEvent, MetricsLogged, Record, RegistryLogged, RunStarted, TagsSet, WriterEnded
 from autotrack.forward.adapt import Adapter
 from autotrack.forward.prepare import prepare
 from autotrack.forward.progress import Progress
 from autotrack.forward.registered import registered_model
 from autotrack.journal.frames import CLOSING
 from autotrack.journal.reader import Journal
+from autotrack.journal.removed import is_tombstone, removed_runs, without
 from autotrack.settings import Settings
 
 BATCH = 5_000
@@ -72,6 +73,7 @@ class Delivery:
         batch = list(islice(self._journal.records(self.progress.position), BATCH))
         if not batch:
             return 0
+        batch = self._without_removed(batch)
         wanted = [prepare(self.home, self._adapter.adapt(record)) for record in batch if self._is_wanted(record)]
         if wanted:
             self._send(wanted)
@@ -111,8 +113,25 @@ class Delivery:
             self._backend = None
         self.progress.release()
 
+    def _without_removed(self, batch: list[Record]) -> list[Record]:
+        """The batch, in which nothing is told any more of runs that were removed for good."""
+        gone = removed_runs(self.home)
+        if not gone:
+            return batch
+        kept = []
+        for record in batch:
+            run = record.event.run
+            if run in gone and not isinstance(record.event, RegistryLogged):  # that log is of a model, and is whole
+                if self.name != "local":
+                    self.progress.note(run, "events withheld", "the run was removed for good")
+                record = without(record)
+            kept.append(record)
+        return kept
+
     def _is_wanted(self, record: Record) -> bool:
         event = record.event
+        if self.name != "local" and (is_tombstone(event) or _says_nothing(event)):
+            return False
         if isinstance(event, RunStarted) and self.name in event.not_to and event.run not in self.progress.not_to:
             self.progress.not_to.append(event.run)
             self.progress.note(event.run, "the whole run", f"the framework's own logger sends it to {self.name}")
@@ -156,6 +175,11 @@ class Delivery:
         self.progress.problem = None
         if not self._own_cursor or self.progress.notes:
             self.progress.save()
+
+
+def _says_nothing(event: AnyEvent) -> bool:
+    """Whether it stands in the place of an event of a run that was removed for good."""
+    return isinstance(event, TagsSet) and not event.run and not event.tags
 
 
 def undelivered(folder: Path, progress: Progress) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ class Progress:
     def path(self) -> Path:
         """The file that it is kept in."""
         return self.folder / f"{self.backend}.json"
+
+    @property
+    def letters(self) -> Path:
+        """The file of the events that the backend will never take."""
+        return self.folder / f"{self.backend}.dead.jsonl"
 
     def load(self) -> None:
         """Take up what an earlier process left."""
@@ -93,10 +99,38 @@ class Progress:
             "kind": type(record.event).__name__,
             "event": json.loads(msgspec.json.encode(record.event)),
         }
-        with open(self.folder / f"{self.backend}.dead.jsonl", "a", encoding="utf-8") as file:
+        with open(self.letters, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.dead += 1
         self.note(record.event.run, f"{type(record.event).__name__} refused", reason)
+
+    def forget(self, runs: Collection[str]) -> None:
+        """Let go of what is remembered of runs that were removed; not while another process delivers."""
+        named = any(run in kept for kept in (self._read(self.path), self._read(self.letters)) for run in runs)
+        if not named or not self.claim():
+            return
+        try:
+            for run in runs:
+                self.notes.pop(run, None)
+                self.names.pop(run, None)
+            if self.done:  # else the backend still needs what it knows
+                self.state = _without(self.state, runs)
+            if self.path.exists():
+                self.save()
+            lines = self._read(self.letters).splitlines(keepends=True)
+            kept = [line for line in lines if _run_of_letter(line) not in runs]
+            if len(kept) < len(lines):
+                draft = self.folder / f".{self.letters.name}-{os.getpid()}"
+                draft.write_text("".join(kept), encoding="utf-8")
+                draft.replace(self.letters)
+        finally:
+            self.release()
+
+    def _read(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError:
+            return ""
 
     def claim(self) -> bool:
         """Become the one that delivers; False where another process is."""
@@ -129,3 +163,17 @@ def all_progress(home: Path, writer: str) -> list[Progress]:
     """What is known of every backend's delivery of one journal."""
     folder = home / "delivery" / writer
     return [Progress(home, writer, path.stem) for path in sorted(folder.glob("*.json"))] if folder.is_dir() else []
+
+
+def _without(value: Any, runs: Collection[str]) -> Any:
+    """Without the entries, at any depth, that are kept under the id of one of these runs."""
+    if isinstance(value, dict):
+        return {key: _without(inner, runs) for key, inner in value.items() if key not in runs}
+    return [_without(inner, runs) for inner in value] if isinstance(value, list) else value
+
+
+def _run_of_letter(line: str) -> Any:
+    try:
+        return json.loads(line)["event"][1]
+    except (ValueError, LookupError, TypeError):
+        return None

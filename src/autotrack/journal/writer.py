@@ -34,12 +34,15 @@ Closing the journal removes it: whoever looks sees so at a glance that the journ
 class Writer:
     """The journal of one process. Thread-safe; a forked child must make its own."""
 
-    def __init__(self, journals: Path, *, version: str, backends: tuple[str, ...]) -> None:
-        """Create the journal's folder below `journals`. Raises `OSError` where that cannot be."""
+    def __init__(self, journals: Path, *, version: str, backends: tuple[str, ...], kind: str = "") -> None:
+        """Create the journal's folder below `journals`. Raises `OSError` where that cannot be.
+
+        A `kind` ends its name, so that a journal of that kind is told from others without being read.
+        """
         now = time.time_ns()
         # To the microsecond: journals are told apart, and taken in, in the order in which they were made.
         made = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now // 10**9))}{now // 1000 % 10**6:06d}"
-        self.name = f"{made}-{os.getpid()}-{os.urandom(4).hex()}"
+        self.name = f"{made}-{os.getpid()}-{os.urandom(4).hex()}{kind and f'-{kind}'}"
         self.folder = journals / self.name
         self.home: Path | None = journals.parent
         self.pid = os.getpid()

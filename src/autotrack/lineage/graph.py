@@ -101,7 +101,11 @@ def lineage(store: Store, run: str, depth: int = DEPTH) -> Graph:
         up, down = next_up, next_down
         if not up and not down:
             break
-    return building.finished()
+    graph = building.finished()
+    unknown = {node.id.removeprefix(_RUN): node for node in graph.nodes.values() if node.told.get("known") is False}
+    for gone in store.removed(unknown):
+        unknown[gone].told["removed"] = True
+    return graph
 
 
 class _Building:

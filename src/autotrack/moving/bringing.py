@@ -19,6 +19,7 @@ from typing import Any
 from autotrack.errors import AutotrackError, PluginError, UsageError
 from autotrack.forward.catching_up import take_in
 from autotrack.importing import ForeignRun, Importer, run_id
+from autotrack.journal.removed import removed_runs
 from autotrack.moving.writing import Brought, bring
 from autotrack.plugins import plugins, resolve
 from autotrack.settings import Settings
@@ -148,7 +149,7 @@ def _compare(report: Report, home: Path, settings: Settings) -> None:
         return
     with Store.open(home, settings) as store:
         for run in report.runs:
-            if run.outcome == "failed":
+            if run.outcome == "failed" or run.run in removed_runs(home):
                 continue
             words = list(run.counts.differences(store, run.run))
             if words:

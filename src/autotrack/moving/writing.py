@@ -35,6 +35,7 @@ from autotrack.importing import ForeignRun, run_id
 from autotrack.journal import liveness
 from autotrack.journal.frames import CLOSING, frame, segment_name
 from autotrack.journal.reader import Journal, archived, journals
+from autotrack.journal.removed import removed_runs
 from autotrack.journal.writer import SEGMENT_BYTES
 from autotrack.moving.counting import Counts
 from autotrack.provenance.blobs import Blobs
@@ -54,7 +55,9 @@ class Brought:
     run: str
     name: str
     outcome: str = "imported"
-    """`imported`, `continued` (there was more than the last time), `known` (there was not), or `failed`."""
+    """`imported`, `continued` (there was more than the last time), `known` (there was not, or it was removed here for
+    good), or `failed`.
+    """
     events: int = 0
     files: int = 0
     file_bytes: int = 0
@@ -92,6 +95,10 @@ class Lent:
 def bring(home: Path, foreign: ForeignRun, backends: tuple[str, ...]) -> Brought:
     """Write what is new of a foreign run into a journal of its own. Raises what its importer raises."""
     brought = Brought(foreign.origin, run_id(foreign.origin), foreign.name)
+    if brought.run in removed_runs(home):
+        brought.name, brought.outcome = "", "known"
+        brought.not_carried["whole runs", "they were removed here for good"] += 1
+        return brought
     earlier = _earlier(home, brought.run)
     known = _known(earlier)
     draft: _Draft | None = None

@@ -31,6 +31,7 @@ from autotrack.events import (
     Step,
     TagsSet,
 )
+from autotrack.journal.removed import is_tombstone, removals
 from autotrack.store.series import Points, from_steps, joined, step_from_text, step_text
 
 Row = dict[str, Any]
@@ -68,6 +69,7 @@ class Gathered:
     console: list[Row] = field(default_factory=list)
     registry: dict[str, Row] = field(default_factory=dict)
     links: dict[tuple[str, str, str], Row] = field(default_factory=dict)
+    tombstones: dict[str, Row] = field(default_factory=dict)
     points: dict[tuple[str, str], Points] = field(default_factory=dict)
     _groups: dict[tuple[str, tuple[str, ...]], _Group] = field(default_factory=dict)
 
@@ -252,6 +254,9 @@ def _note(found: Gathered, run: str, event: NoteLogged) -> None:
 
 
 def _provenance(found: Gathered, run: str, event: ProvenanceLogged) -> None:
+    if is_tombstone(event):
+        _tombstones(found, event)
+        return
     kind = found.name(event.kind, run, event.time)
     for key, value in event.record.items():
         name = found.name(key, run, event.time)
@@ -263,6 +268,13 @@ def _provenance(found: Gathered, run: str, event: ProvenanceLogged) -> None:
                 found.link(run, kind, f"run:{value['run']}", event.time)
         elif kind == "reproduces" and key == "run":
             found.link(run, kind, f"run:{value}", event.time)
+
+
+def _tombstones(found: Gathered, event: ProvenanceLogged) -> None:
+    for one in removals(event):
+        run, who, why = run_name(one.run), found.text(one.who, "", one.time), found.text(one.why, "", one.time)
+        found.runs.setdefault(run, one.time)  # so that its row is locked
+        found.tombstones[run] = {"run_id": run, "time": one.time, "who": who, "why": why}
 
 
 def _console(found: Gathered, run: str, event: ConsoleLogged) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, bindparam, select, update
 from autotrack.events import Record, RunEnded, RunStarted
 from autotrack.store import schema
 from autotrack.store.append import append_points
+from autotrack.store.burying import bury
 from autotrack.store.engine import writing
 from autotrack.store.gather import Gathered, Row, as_json, gather
 from autotrack.store.schema import cursors, params, run_details, runs, slices
@@ -83,6 +84,7 @@ def _locked_cursor(connection: Connection, writer: str) -> int:
 def _write(connection: Connection, writer: str, found: Gathered) -> None:
     # Every row belongs to a run, so holding the runs' rows, taken in one order, keeps two ingesters of a run apart.
     stored = _locked_runs(connection, found)
+    bury(connection, found)
     _write_lifecycle(connection, writer, found, stored)
     _write_params(connection, found.params)
     schema.upsert(connection, schema.tags, list(found.tags.values()))

@@ -117,6 +117,13 @@ class Store:
         with self.reading() as connection:
             return _resolved(connection, ref)
 
+    def removed(self, ids: Iterable[str]) -> set[str]:
+        """Those of the runs with these ids that were removed for good."""
+        from autotrack.store.burying import buried
+
+        with self.reading() as connection:
+            return buried(connection, ids)
+
     def keys(self, ref: str) -> list[str]:
         """The keys of the run's series, in alphabetical order."""
         with self.reading() as connection:
@@ -230,7 +237,11 @@ def _resolved(connection: Connection, ref: str) -> str:
         raise RunNotFound(
             f"{ref!r} fits several runs, newest first: {', '.join(found[:20])}{more}; use one of these ids"
         )
-    raise RunNotFound(f"no run has the id or name {ref!r}; `autotrack ls` lists the runs")
+    from autotrack.store.burying import removed_run
+
+    raise removed_run(connection, ref) or RunNotFound(
+        f"no run has the id or name {ref!r}; `autotrack ls` lists the runs"
+    )
 
 
 def _side_by_side(mappings: Sequence[Record]) -> dict[str, list[Any]]:

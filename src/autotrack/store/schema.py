@@ -32,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from autotrack.errors import StoreError
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Version of the tables below. A store of a higher one is refused; of a lower one, brought up to date."""
 
 _CREATION_LOCK: Final = 0x6175746F74726163
@@ -265,6 +265,16 @@ tokens_of_readers = Table(
     Column("revoked", BigInteger),
 )
 """Who may look at the dashboard; of a token there is only a salted hash. `autotrack.dashboard.tokens` writes it."""
+
+tombstones = Table(
+    "tombstones",
+    tables,
+    Column("run_id", String, primary_key=True),
+    Column("time", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+)
+"""The runs that were removed for good; `autotrack.store.burying` keeps what is told of them out of the store."""
 
 cursors = Table(
     "cursors",

@@ -70,6 +70,7 @@ class Checked:
             "store": {
                 "runs": found.runs,
                 "points": found.points,
+                "removed": found.removed,
                 "journals_elsewhere": found.elsewhere,
                 "problems": found.problems,
                 "dangling": found.dangling,

@@ -27,6 +27,8 @@ class Compared:
 
     runs: int = 0
     points: int = 0
+    removed: int = 0
+    """Runs that were removed for good, of which neither the store nor anybody who reads journals has anything."""
     journals: list[dict[str, Any]] = field(default_factory=list)
     """`{journal, frames, damaged, torn_bytes, problem}` of each journal of the home."""
     here: set[str] = field(default_factory=set)
@@ -68,6 +70,8 @@ def compare(
         found.elsewhere = len(held.cursors.keys() - here)
         exact = exact and not found.elsewhere
         for run, facts in sorted(told.items()):
+            if run in held.removed:
+                continue
             words = list(_differences(facts, held.runs.get(run), exact=exact))
             found.problems += [{"run": run, "problem": word} for word in _some(words)]
         if exact:
@@ -87,6 +91,7 @@ def _held(store: Store, found: Compared) -> Held:
                     found.problems.append({"run": "", "problem": f"the database itself is damaged: {word}"})
         held = of_store(connection)
     found.runs, found.points = len([run for run in held.runs if run]), held.points
+    found.removed = len(held.removed)
     found.problems += held.problems
     found.dangling += held.dangling
     return held

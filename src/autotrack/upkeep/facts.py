@@ -61,6 +61,8 @@ class Held:
 
     runs: dict[str, Facts] = field(default_factory=dict)
     cursors: dict[str, int] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    """Runs that were removed for good, of which nothing is to be there."""
     problems: list[dict[str, str]] = field(default_factory=list)
     """`{run, problem}` of what contradicts itself."""
     dangling: list[dict[str, str]] = field(default_factory=list)
@@ -106,14 +108,18 @@ def of_store(connection: Connection) -> Held:
     """Everything that the store holds."""
     held = Held()
     held.cursors = {row.writer: int(row.position) for row in connection.execute(select(schema.cursors))}
+    held.removed = set(connection.execute(select(schema.tombstones.c.run_id)).scalars())
     parents: dict[str, str] = {}
     for row in _rows(connection, schema.runs):
         held.runs[row.id] = Facts(statuses={"": row.status})
+        if row.id in held.removed:
+            held.problems.append({"run": row.id, "problem": "it was removed for good and is in the store"})
         if row.parent_id:
             parents[row.id] = row.parent_id
     for run, parent in parents.items():
         if parent not in held.runs:
-            held.dangling.append({"run": run, "problem": f"its parent {parent} is not in the store"})
+            what = "was removed for good" if parent in held.removed else "is not in the store"
+            held.dangling.append({"run": run, "problem": f"its parent {parent} {what}"})
     into = held.runs
     for name, table in (("params", schema.params), ("tags", schema.tags)):
         for row in _of_runs(connection, table, held):

@@ -42,7 +42,7 @@ function target(node, run) {
 }
 
 function under(node) {
-  if (node.kind === "run") return [node.status, node.project].filter(Boolean).join(" · ") || "not in this store";
+  if (node.kind === "run") return [node.status, node.project].filter(Boolean).join(" · ") || (node.removed ? "removed for good" : "not in this store");
   if (node.kind === "dataset") return [node.n_rows !== undefined ? `${number(node.n_rows)} rows` : null, node.value ? short(node.value, 11) : "not looked at"].filter(Boolean).join(" · ");
   return [node.format, node.bytes ? bytes(node.bytes) : null, node.digest ? short(node.digest, 8) : null].filter(Boolean).join(" · ");
 }
