@@ -79,13 +79,16 @@ def gc(
     settings = session.settings
     home = settings.resolved_home
     choice = _choice(models_older_than, keep_best, by, lowest, where, project, status, artifacts)
-    from autotrack.upkeep import collecting, retention
+    from autotrack.upkeep import collecting, removing, retention
     from autotrack.upkeep.alone import alone
 
     report = collecting.Report(dry_run)
     if home.is_dir():
         work = collecting.Collecting(home, settings, report, collecting.GRACE if grace is None else grace)
         with alone(home, "collect"), _progress(as_json) as seen:
+            if not dry_run:
+                seen("removed runs")
+                removing.clear_all(home, settings, report)
             if choice is not None:
                 seen("models")
                 retention.let_go(work, choice, retention.HURRY if grace is None else grace)

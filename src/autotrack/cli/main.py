@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "sync": "autotrack.cli.syncing:sync",
     "verify": "autotrack.cli.verifying:verify",
     "gc": "autotrack.cli.gc:gc",
+    "rm": "autotrack.cli.rm:rm",
     "backup": "autotrack.cli.backup:backup",
     "restore": "autotrack.cli.backup:restore",
     "plugins": "autotrack.cli.plugins:plugins",

@@ -1,4 +1,4 @@
-"""One at a time: collecting and backing up a home keep out of each other's way, and of an import's."""
+"""One at a time: collecting, removing runs and backing up a home keep out of each other's way, and of an import's."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ IMPORTING: Final = "import.lock"
 
 @contextmanager
 def alone(home: Path, doing: str) -> Iterator[None]:
-    """Nobody else collects or backs up this home meanwhile. Raises `AutotrackError` where somebody does."""
+    """Nobody else looks after this home meanwhile. Raises `AutotrackError` where somebody does."""
     descriptor = _locked(home / LOCK)
     if descriptor is None:
-        raise AutotrackError(f"{home} is being collected or backed up by another process; {doing} when it has ended")
+        what = "is being collected, backed up or cleared of runs by another process"
+        raise AutotrackError(f"{home} {what}; {doing} when it has ended")
     try:
         yield
     finally:
