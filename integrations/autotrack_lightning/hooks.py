@@ -33,6 +33,7 @@ def watch_stage(call: Call) -> Generator[None, Outcome, None]:
     """A stage of a trainer: see that a callback of ours takes part, and that it ends with the stage."""
     trainer = call.args[0]
     with guarded("lightning"):
+        recording.tell_folder(trainer)
         if not any(isinstance(it, Recorder) for it in trainer.callbacks):
             _take_part(trainer)
     outcome = yield

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.context import get_spawning_popen
 from typing import TYPE_CHECKING, Any
 
-from autotrack.plugin import Leaf, begin_leaf, guarded, rejoin_leaf
+from autotrack.plugin import Leaf, begin_leaf, guarded, observe_for_callback, rejoin_leaf
+from autotrack_lightning import LIGHTNING
 from autotrack_lightning.params import hyperparameters
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class LoggerMethods:
     """The id that a run of this logger's own has: folders of checkpoints are named before there is a run."""
     seen: set[str]
     """The names of the metrics that have been logged."""
+    folder: str | None
+    """The trainer's own, once it has begun with anything."""
     _run: Run | None
     _leaf: Leaf | None
     """Open while this logger is to end the run."""
@@ -67,8 +70,11 @@ class LoggerMethods:
 
     @property
     def save_dir(self) -> str | None:
-        """None: nothing is written beside the user's files, and checkpoints go to the trainer's folder."""
-        return None
+        """The trainer's folder, for what others write beside a logger: checkpoints, and the settings of `LightningCLI`.
+
+        The logger itself writes nothing there.
+        """
+        return self.folder
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Record a row of metrics at Lightning's step."""
@@ -118,12 +124,14 @@ class LoggerMethods:
 
     def __getstate__(self) -> dict[str, Any]:
         # Of a launched process, which works for this one, the run has the same id; that of a copy is another.
-        return {"name": self.label, "run_id": self.run_id if get_spawning_popen() is not None else None}
+        run_id = self.run_id if get_spawning_popen() is not None else None
+        return {"name": self.label, "run_id": run_id, "folder": self.folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.given, self.label = None, state["name"]
         self._rest()
         self.run_id = state["run_id"] or self.run_id
+        self.folder = state.get("folder")
 
     def __copy__(self) -> Any:
         return type(self)(self.given, self.label)
@@ -137,6 +145,9 @@ class LoggerMethods:
         self._asked = False
         self.run_id = os.urandom(8).hex()
         self.seen = set()
+        self.folder = None
+        with guarded("lightning"):
+            observe_for_callback(LIGHTNING)
 
     def _open(self) -> Run | None:
         """The run, opened if need be."""

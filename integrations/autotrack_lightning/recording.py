@@ -95,7 +95,7 @@ class Recording:
     def last_values(self) -> None:
         """The training has ended: one point for each metric that Lightning's cadence never gave to a logger."""
         seen = self.rows.seen if self.rows is not None else _seen(self.trainer)
-        left = {key: value for key, value in rows.logged(self.trainer).items() if key not in seen}
+        left = {key: value for key, value in rows.logged(self.trainer).items() if key not in seen and key != rows.STEP}
         if left:
             self.run.log_metrics(left, rows.step_of(self.trainer))
 
@@ -201,6 +201,13 @@ def _leaf(trainer: Any, module: Any, name: str | None, run: Run | None, details:
         details["continues"] = run_behind_checkpoint(trainer.ckpt_path)
     name = name or (logger.label if logger is not None else None) or type(module).__name__
     return begin_leaf("lightning", name=name, explicit=True, not_to=not_to, **details)
+
+
+def tell_folder(trainer: Any) -> None:
+    """Tell loggers of the user's where the trainer puts what has no other place."""
+    for it in trainer.loggers:
+        if isinstance(it, LoggerMethods):
+            it.folder = trainer.default_root_dir
 
 
 def _own_logger(trainer: Any) -> LoggerMethods | None:

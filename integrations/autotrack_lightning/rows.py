@@ -13,6 +13,9 @@ from autotrack.plugin import guarded
 if TYPE_CHECKING:
     from autotrack.run import Run
 
+STEP = "step"
+"""The key by which a module says at which step its row stands; it is no metric."""
+
 
 def logged(trainer: Any) -> dict[str, Any]:
     """The values that Lightning computed for loggers, by name, each the last one."""
@@ -92,8 +95,9 @@ class Rows:
             return
         if step < 0:  # a batch of an evaluation: Lightning adds no epoch, and takes no step from the row
             step = ~step
+        elif STEP in values:
+            step = int(values.pop(STEP))
         else:
-            step = int(values.pop("step", step))
             values.setdefault("epoch", epoch)
         self.seen.update(values)
         self._run.log_metrics(values, step)

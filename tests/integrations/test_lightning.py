@@ -180,6 +180,27 @@ def test_a_metric_that_the_cadence_never_lets_through_has_its_last_value(recorde
     assert len(run.metrics["loss_epoch"]) == 3
 
 
+class Paced(Line):
+    """Says itself at which step its rows stand, by the key that Lightning has for it."""
+
+    def on_train_epoch_end(self):
+        self.log("step", float(self.current_epoch) * 100)
+        self.log("paced", 1.0)
+
+
+@pytest.mark.parametrize("logger", [True, False], ids=["with a logger", "without loggers"])
+def test_a_step_that_the_module_logs_is_the_step_and_no_series(tmp_path, logger) -> None:
+    torch.manual_seed(0)
+    fit(tmp_path / "csv", Paced(), logger=CSVLogger(tmp_path / "csv"), enable_checkpointing=False)
+    torch.manual_seed(0)
+    with recording(tmp_path / "home", "lightning") as recorded:
+        loggers = CSVLogger(tmp_path / "own") if logger else False
+        fit(tmp_path / "own", Paced(), logger=loggers, enable_checkpointing=False)
+    (run,) = recorded.runs()
+    assert theirs(run) == table(tmp_path)
+    assert [step for step, _ in run.metrics["paced"]] == [0, 100, 200]
+
+
 def test_datasets_have_the_role_of_their_dataloader(recorded, tmp_path) -> None:
     own = fit(tmp_path, max_epochs=2)
     own.test(own.lightning_module, loader(rows=8), verbose=False)

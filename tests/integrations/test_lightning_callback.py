@@ -68,6 +68,7 @@ def space(request):
 
     return SimpleNamespace(
         run=run,
+        pl=theirs,
         Callback=ours.AutotrackCallback,
         Logger=ours.AutotrackLogger,
         Other=others.AutotrackCallback,
@@ -118,6 +119,20 @@ def test_the_logger_may_be_the_only_one(recorded, tmp_path, space) -> None:
     (run,) = recorded.runs()
     assert len(run.metrics["loss_epoch"]) == 2
     assert made.logger is own and made.loggers == [own]
+
+
+def test_what_is_written_beside_the_logger_goes_to_the_folder_of_the_trainer(recorded, tmp_path, space) -> None:
+    # `LightningCLI` saves its configuration into `trainer.log_dir`, and asserts that there is one.
+    seen = []
+
+    class Asks(space.pl.Callback):
+        def setup(self, trainer, pl_module, stage):
+            seen.append(trainer.log_dir)
+
+    made = space.run(tmp_path, logger=space.Logger(), callbacks=[Asks()], enable_checkpointing=True)
+    assert len(recorded.runs()) == 1
+    assert seen == [str(tmp_path)]
+    assert Path(made.checkpoint_callback.dirpath).parents[1] == tmp_path / "autotrack"
 
 
 def test_callback_and_logger_together_record_once(recorded, tmp_path, space) -> None:
