@@ -1,8 +1,9 @@
 """Where transformers is observed.
 
 The callback class is added to the list of callbacks that every `Trainer` starts with, in place, so that every name
-bound to that list sees it. `train`, `evaluate`, `predict` and `hyperparameter_search` are observed on `Trainer` itself,
-which subclasses call: a callback is told neither an exception nor the trainer, its data or what it resumes from.
+bound to that list sees it. `train`, `evaluate`, `predict`, `log` and `hyperparameter_search` are observed on `Trainer`
+itself, which subclasses call: a callback is told neither an exception nor the trainer, its data or what it resumes
+from.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from autotrack_transformers import loading, reporting, searches
 from autotrack_transformers.arguments import named
 from autotrack_transformers.callback import EnabledCallback
 from autotrack_transformers.recording import Recording, now, recorded_in
-from autotrack_transformers.stages import begin_evaluation, begin_training, heard
+from autotrack_transformers.stages import begin_evaluation, begin_training, heard, rejoin
 
 
 def install(installation: Installation) -> None:
@@ -31,6 +32,7 @@ def install(installation: Installation) -> None:
         ("train", watch_train),
         ("evaluate", watch_evaluate),
         ("predict", watch_predict),
+        ("log", watch_log),
         ("hyperparameter_search", searches.watch_search),
     ):
         installation.observe(trainer.Trainer, name, observer)
@@ -68,6 +70,20 @@ def watch_evaluate(call: Call) -> Generator[None, Outcome, None]:
 def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     """`predict`, as `evaluate`."""
     yield from _watch_evaluation(call, _record_predicted)
+
+
+def watch_log(call: Call) -> Generator[None, Outcome, None]:
+    """`log` after a training, by the user or a subclass: a row of `log_history` that no other observed call spans."""
+    if now() is not None:
+        return
+    trainer = call.args[0]
+    leaf: Leaf | None = None
+    with guarded("transformers"):
+        leaf = rejoin(trainer)
+    if leaf is None:
+        return
+    with leaf, heard(trainer, leaf):
+        yield
 
 
 def _watch_evaluation(call: Call, record_data: Any) -> Generator[None, Outcome, None]:

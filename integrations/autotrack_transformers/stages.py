@@ -68,11 +68,16 @@ def begin_evaluation(trainer: Any) -> Leaf | None:
     """Begin to record `evaluate` or `predict`; None where it is silent."""
     if not may_record(trainer):
         return None
+    return rejoin(trainer) or begin(trainer)
+
+
+def rejoin(trainer: Any) -> Leaf | None:
+    """Go on with the run of what this trainer did last; None where there is none, or another has been opened since."""
     before = _recordings.get(trainer)
-    if before is not None and _is_at_hand(before):
-        # A training that failed stays failed, whatever is measured on its model afterwards.
-        return rejoin_leaf(before.run, reopen=before.owned and before.run.status == "finished")
-    return begin(trainer)
+    if before is None or not _is_at_hand(before):
+        return None
+    # A training that failed stays failed, whatever is measured on its model afterwards.
+    return rejoin_leaf(before.run, reopen=before.owned and before.run.status == "finished")
 
 
 def may_record(trainer: Any) -> bool:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import numpy as np
 import torch
 from transformers import Trainer, TrainerCallback
-from transformers_trainings import Endless, Sentences, described, history, model, trainer
+from transformers_trainings import Endless, Sentences, arguments, described, history, model, trainer
 
 import autotrack
 from autotrack.patching.scope import begin_leaf
@@ -106,6 +106,38 @@ def test_evaluate_and_predict_after_training_are_the_same_run(recorded, tmp_path
         ("validation", "more"),
         ("test", "test"),
     ]
+
+
+class Measures(Trainer):
+    """Logs a value of its own after each evaluation, as many subclasses do."""
+
+    def evaluate(self, *args, **kwargs):
+        found = super().evaluate(*args, **kwargs)
+        self.log({"eval_own": 7.0})
+        return found
+
+
+def test_what_is_logged_after_the_training_is_in_its_run(recorded, tmp_path) -> None:
+    own = Measures(model(), arguments(tmp_path), train_dataset=Sentences(16), eval_dataset=Sentences(8))
+    own.log({"too_early": 1.0})  # there is no run yet; the trainer forgets it too
+    own.train()
+    own.evaluate()
+    own.log({"by_hand": 3.0})
+    (run,) = recorded.runs()
+    assert run.status == "finished"
+    assert (run.metrics["eval_own"], run.metrics["by_hand"]) == ([(8, 7.0)], [(8, 3.0)])
+    assert run.metrics == history(own)
+    own.callback_handler.callbacks.append(Stops())
+    with pytest.raises(ZeroDivisionError):
+        own.train()
+    own.log({"after_a_failure": 1.0})
+    failed = recorded.runs()[-1]
+    assert failed.status == "failed" and len(failed.metrics["after_a_failure"]) == 1
+
+
+class Stops(TrainerCallback):
+    def on_step_begin(self, *args, **kwargs):
+        raise ZeroDivisionError
 
 
 def test_evaluate_and_predict_without_training(recorded, tmp_path) -> None:

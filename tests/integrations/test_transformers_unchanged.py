@@ -55,7 +55,7 @@ def test_losses_weights_and_predictions_are_the_same(tmp_path, given) -> None:
 
 
 def test_every_attribute_looks_as_it_did_and_is_the_original_after_disable(tmp_path) -> None:
-    names = ("train", "evaluate", "predict", "hyperparameter_search")
+    names = ("train", "evaluate", "predict", "log", "hyperparameter_search")
     before = {name: vars(Trainer)[name] for name in names}
     with recording(tmp_path / "home", "transformers"):
         autotrack.enable("transformers", forwarder="off", home=tmp_path / "home", strict=True)
