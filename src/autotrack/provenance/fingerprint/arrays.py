@@ -60,24 +60,55 @@ def array_table(data: Array, convert: Any = None, declared: str | None = None) -
     return Table(n_rows, [Column("", declared, read, data.nbytes, slow)], details, tensor_rows(width))
 
 
-def read_masked(data: Any) -> Table | Array:
-    """A masked array: what is masked is missing."""
-    mask = np.ma.getmaskarray(data)
-    values = np.ma.getdata(data)
-    if not mask.any() or values.ndim > 2:
+def read_masked(data: Any) -> Table | Array | None:
+    """A masked array: what is masked is missing, whatever lies under the mask."""
+    values, mask = np.ma.getdata(data), np.ma.getmaskarray(data)
+    if values.dtype.names is not None:
+        if not _any_masked(mask):
+            return values
+        if values.ndim != 1:
+            return None
+        return Table(len(values), [_masked_column(name, values[name], mask[name]) for name in values.dtype.names])
+    if not mask.any():
         return values
-    columns = values.reshape(len(values), -1)
-    masks = mask.reshape(len(values), -1)
-    names = [""] if values.ndim < 2 else [str(index) for index in range(columns.shape[1])]
+    if values.ndim > 2:
+        return _masked_tensors(values, mask)
+    if values.ndim < 2:
+        column = _masked_column("", values.reshape(-1), mask.reshape(-1))
+        return Table(values.size, [column], {"dims": values.ndim})
+    columns = [_masked_column(str(index), values[:, index], mask[:, index]) for index in range(values.shape[1])]
+    return Table(len(values), columns)
 
-    def column(index: int) -> Column:
-        def read(start: int, stop: int) -> Chunk:
-            valid = ~masks[start:stop, index]
-            return with_missing(array_chunk(columns[start:stop, index][valid]), valid, NULL)
 
-        return Column(names[index], declared_type(values.dtype), read, values.nbytes // max(1, len(names)))
+def _any_masked(mask: Array) -> bool:
+    """Whether anything is masked, in whatever field of a mask of records."""
+    return any(_any_masked(mask[name]) for name in mask.dtype.names) if mask.dtype.names else bool(mask.any())
 
-    return Table(len(values), [column(index) for index in range(len(names))], {"dims": 1} if values.ndim < 2 else {})
+
+def _masked_column(name: str, values: Array, mask: Array) -> Column:
+    def read(start: int, stop: int) -> Chunk:
+        return _masked_chunk(values[start:stop], mask[start:stop])
+
+    return Column(name, declared_type(values.dtype), read, values.nbytes, values.dtype.kind in "OUST")
+
+
+def _masked_tensors(values: Array, mask: Array) -> Table:
+    def read(start: int, stop: int) -> Chunk:
+        inside = _masked_chunk(values[start:stop].reshape(-1), mask[start:stop].reshape(-1))
+        return Tensors(stop - start, None, NULL, values.shape[1:], inside)
+
+    column = Column("", declared_type(values.dtype), read, values.nbytes, values.dtype.kind in "OUST")
+    return Table(len(values), [column], {"dims": values.ndim}, tensor_rows(int(np.prod(values.shape[1:]))))
+
+
+def _masked_chunk(values: Array, mask: Array) -> Chunk:
+    n = len(values)
+    if values.dtype.names is not None:
+        return Structs(n, None, NULL, {name: _masked_chunk(values[name], mask[name]) for name in values.dtype.names})
+    if values.ndim > 1:  # a field that is an array
+        inside = _masked_chunk(values.reshape(-1, *values.shape[2:]), mask.reshape(-1, *mask.shape[2:]))
+        return Lists(n, None, NULL, np.full(n, values.shape[1], np.int64), inside)
+    return with_missing(array_chunk(values[~mask]), ~mask, NULL)
 
 
 def array_column(name: str, values: Array, declared: str | None = None) -> Column:

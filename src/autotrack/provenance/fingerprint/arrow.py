@@ -7,6 +7,7 @@ equal arrays.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -173,6 +174,8 @@ def _valid_chunk(array: Any, name: str, valid: Array | None, missing: int) -> Ch
 
 
 def _nested(array: Any, name: str, n: int, valid: Array | None, missing: int) -> Chunk:
+    if name.startswith("map<"):
+        array = _entries(array)
     if name.startswith(("list<", "large_list<", "map<")):
         offsets = _values(array, "<i8" if name.startswith("large") else "<i4", None, more=1)
         lengths = np.diff(offsets)
@@ -191,6 +194,13 @@ def _nested(array: Any, name: str, n: int, valid: Array | None, missing: int) ->
     if hasattr(array, "storage"):  # an extension type
         return arrow_chunk((array if valid is None else array.drop_null()).storage, missing)
     return objects([item for item in array.to_pylist() if item is not None])
+
+
+def _entries(array: Any) -> Any:
+    """A map as the list of its entries, which is what polars makes of it: records of a `key` and a `value`."""
+    arrow = sys.modules["pyarrow"]
+    entry = arrow.struct([("key", array.type.key_type), ("value", array.type.item_type)])
+    return array.cast(arrow.list_(entry))
 
 
 def _texts(array: Any, name: str, n: int, valid: Array | None, missing: int) -> Chunk:

@@ -38,7 +38,7 @@ def native(values: Array) -> Array:
     if kind in "iu":
         return values if dtype.isnative else values.astype(dtype.newbyteorder("="))
     if kind == "f":
-        if dtype.itemsize == 2:
+        if dtype.itemsize < 4:  # float16; those of `ml_dtypes` with a byte
             return values.astype(np.float32)
         if dtype.itemsize > 8:
             narrowed = values.astype(np.float64)

@@ -15,6 +15,8 @@ from autotrack.provenance.fingerprint.plain import objects
 from autotrack.provenance.fingerprint.tables import Column, Table
 
 _NUMBERS: Final = re.compile(r"U?Int(8|16|32|64)|Float(16|32|64)|Boolean")
+_PLAIN: Final = re.compile(r"\b(U?Int128|Object)\b")
+"""What Arrow has no type for: of an object it would get the address."""
 _TIMES: Final = {"Datetime": "timestamp", "Duration": "duration", "Date": "date", "Time": "time64"}
 _DECLARED: Final = {"Boolean": "bool", "String": "string", "Binary": "binary", "Date": "date", "Time": "time64[ns]"}
 
@@ -48,6 +50,8 @@ def _column(name: str, series: Any) -> Column:
     if word in _TIMES:
         return _times(name, series, word, size)
     declared = _DECLARED.get(word, str(series.dtype))
+    if _PLAIN.search(declared):
+        return Column(name, declared, lambda a, b: objects(series.slice(a, b - a).to_list()), size, slow=True)
     if word in ("Categorical", "Enum"):
         declared = "category<string>" if word == "Categorical" else "enum"
         text = getattr(sys.modules.get("polars"), "String", None)

@@ -27,6 +27,8 @@ def read_torch(tensor: Any) -> Table | Identified | None:
         return array_table(tensor.view(torch.int16).numpy().view(np.uint16), from_bfloat16, word)
     if word.startswith("float8"):
         return array_table(tensor.to(torch.float32).numpy(), None, word)
+    if word == "complex32":
+        return array_table(tensor.to(torch.complex64).numpy(), None, word)
     try:
         return array_table(tensor.numpy(), None, word)
     except (TypeError, RuntimeError):  # a subclass without memory of its own

@@ -15,6 +15,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from autotrack.provenance.fingerprint.chunks import (
+    NULL,
     Array,
     Chunk,
     Decimals,
@@ -29,7 +30,15 @@ from autotrack.provenance.fingerprint.chunks import (
     Texts,
 )
 from autotrack.provenance.fingerprint.instants import seconds_and_rest
-from autotrack.provenance.fingerprint.leaves import INSTANTS, TENSOR, as_numbers, decimal_text, matrix_leaves
+from autotrack.provenance.fingerprint.leaves import (
+    INSTANTS,
+    TENSOR,
+    Leaf,
+    as_numbers,
+    decimal_text,
+    leaf,
+    matrix_leaves,
+)
 from autotrack.provenance.fingerprint.numbers import native
 
 GOLDEN: Final = 0x9E3779B97F4A7C15
@@ -116,7 +125,7 @@ def number_words(values: Array) -> Array:
 
     Integers beyond 2^53 may have no such double, and have a word of their own.
     """
-    doubles = values.astype(np.float64)
+    doubles = values.astype(np.float64, order="C")  # else one value that stands for a row would keep its strides
     if values.dtype.kind == "f":
         found = doubles.view(np.uint64)
         zero = found == _NEGATIVE_ZERO
@@ -252,8 +261,12 @@ def _mixed(chunk: Mixed) -> Array | None:
 def _tensors(chunk: Tensors) -> Array | None:
     """Of each tensor the leaf that it would have alone: hashing its bytes is faster than hashing each number."""
     inside = chunk.elements
-    if not isinstance(inside, Numbers) or inside.valid is not None:
+    if not isinstance(inside, Numbers):
         return None
+    shape = struct.pack(f"<{len(chunk.shape) + 1}Q", len(chunk.shape), *chunk.shape)
+    if inside.valid is not None:
+        each = _with_gaps(inside, chunk.n)
+        return None if each is None else _tensor_words(shape, [leaf(one) for one in each])
     try:
         values = native(inside.values)
     except TypeError:
@@ -261,9 +274,20 @@ def _tensors(chunk: Tensors) -> Array | None:
     size = len(values) // chunk.n if chunk.n else 0
     if not size or values.dtype.kind == "c":
         return None if chunk.n else np.empty(0, np.uint64)
-    shape = struct.pack(f"<{len(chunk.shape) + 1}Q", len(chunk.shape), *chunk.shape)
-    matrix = np.ascontiguousarray(values).reshape(chunk.n, size)
-    return np.array([xxh3_64_intdigest(shape + one.digest, TENSOR) for one in matrix_leaves(matrix)], np.uint64)
+    return _tensor_words(shape, matrix_leaves(np.ascontiguousarray(values).reshape(chunk.n, size)))
+
+
+def _tensor_words(shape: bytes, leaves: list[Leaf]) -> Array:
+    return np.array([xxh3_64_intdigest(shape + one.digest, TENSOR) for one in leaves], np.uint64)
+
+
+def _with_gaps(inside: Numbers, n: int) -> list[Numbers] | None:
+    """The elements of each tensor, some of which are missing."""
+    if inside.values.dtype.kind == "c" or not n or inside.valid is None:
+        return None
+    each = inside.valid.reshape(n, -1)
+    values = np.split(inside.values, np.cumsum(each.sum(axis=1))[:-1])
+    return [Numbers(len(valid), valid, NULL, some) for valid, some in zip(each, values, strict=True)]
 
 
 @_words.register
