@@ -157,6 +157,25 @@ def test_a_module_that_is_run_with_m_is_kept_with_its_package(project: Path, hom
     assert "model/net.py" in given_back(home, record["code"], tmp_path / "again").files
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell when a process began")
+@pytest.mark.parametrize(("kind", "itself"), [("repository", False), ("project", True)])
+def test_a_source_that_changed_between_its_import_and_the_first_run_is_named(
+    kind: str, itself: bool, request: pytest.FixtureRequest, home: Path
+) -> None:
+    if kind == "repository" and shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    folder: Path = request.getfixturevalue(kind)
+    (folder / "train.py").write_text(
+        "import time; time.sleep(0.2)\nimport model.net, pathlib, sys, autotrack\n"
+        "pathlib.Path('made.py').write_text('made = 1\\n')\n"
+        "import made\n"  # written since the process began, and read after that
+        "pathlib.Path('model/net.py').write_text('net = 333\\n')\n"
+        "if sys.argv[1:]: pathlib.Path('train.py').write_text('another\\n')\n" + RUN
+    )
+    execute(home, folder, "train.py", *(["itself"] if itself else []), PYTHONDONTWRITEBYTECODE="")
+    assert code(home)["changed_during_run"] == ["model/net.py", *(["train.py"] if itself else [])]
+
+
 @pytest.mark.parametrize("kind", ["git", "files"])
 def test_a_source_that_changes_during_the_run_is_named(
     kind: str, request: pytest.FixtureRequest, home: Path, tmp_path: Path

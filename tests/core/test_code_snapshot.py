@@ -381,3 +381,66 @@ def test_a_repository_that_cannot_be_written_gives_a_bundle_without_a_ref(
     assert sorted((repository / ".git" / "objects").rglob("*")) == objects
     assert found.record["ref"] is None
     assert unpacked(found, home, tmp_path / "clone")["new.py"] == b"new = 1\n"
+
+
+def test_line_ends_encodings_and_filters_of_git_do_not_change_what_is_kept(
+    repository: Path, home: Path, tmp_path: Path
+) -> None:
+    (repository / ".gitattributes").write_text(
+        "*.csv text eol=crlf\n*.cs ident\n*.ini working-tree-encoding=UTF-16LE\n"
+    )
+    (repository / "table.csv").write_bytes(b"a,b\r\n1,2\r\n")
+    (repository / "id.cs").write_bytes(b"// $Id$\n")
+    (repository / "wide.ini").write_bytes("[a]\n".encode("utf-16-le"))
+    (repository / "plain.txt").write_bytes(b"one\n")
+    commit(repository)
+    (repository / "id.cs").unlink()
+    git(repository, "checkout", "id.cs")
+    expected = {name: (repository / name).read_bytes() for name in ("table.csv", "id.cs", "wide.ini", "plain.txt")}
+    assert b"$Id: " in expected["id.cs"]
+
+    found = snapshot(repository, home)
+    restore(found.record, Blobs(home), tmp_path / "again")
+    assert {name: (tmp_path / "again" / name).read_bytes() for name in expected} == expected
+    assert not found.record["dirty"] and found.record["changes"] == []
+
+
+@pytest.mark.parametrize("told", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_not_to_look_at_is_in(
+    told: str, repository: Path, home: Path, tmp_path: Path
+) -> None:
+    (repository / "b.py").write_text("b = 1\n")
+    commit(repository)
+    git(repository, "update-index", told, "a.py", "b.py")
+    (repository / "a.py").write_text("a = 'local'\n")
+    assert git(repository, "status", "--porcelain") == ""
+    before = state(repository)
+
+    found = snapshot(repository, home)
+    assert state(repository) == before
+    restore(found.record, Blobs(home), tmp_path / "again")
+    assert (tmp_path / "again" / "a.py").read_text() == "a = 'local'\n"
+    assert found.record["dirty"] and found.record["changes"] == [{"path": "a.py", "change": "modified"}]
+
+
+def test_what_git_encrypts_is_a_secret(repository: Path, home: Path, tmp_path: Path) -> None:
+    (repository / ".gitattributes").write_text("vault/** filter=git-crypt diff=git-crypt\n")
+    git(repository, "config", "filter.git-crypt.clean", "tr a-z n-za-m")
+    (repository / "vault").mkdir()
+    for name in ("committed", "changed"):
+        (repository / "vault" / name).write_text("the plain words\n")
+    commit(repository)
+    (repository / "vault" / "changed").write_text("other plain words\n")
+    (repository / "vault" / "untracked").write_text("new plain words\n")
+
+    found = snapshot(repository, home)
+    left = {one["path"]: one["why"] for one in found.record["left_out"]}
+    assert set(left) == {"vault/committed", "vault/changed", "vault/untracked"}
+    assert all(why == "a secret, encrypted by the filter git-crypt" for why in left.values())
+    restore(found.record, Blobs(home), tmp_path / "again")
+    assert not (tmp_path / "again" / "vault").exists()
+    objects = [
+        line.split() for line in git(repository, "cat-file", "--batch-all-objects", "--batch-check").splitlines()
+    ]
+    blobs = [git(repository, "cat-file", "blob", name) for name, kind, _ in objects if kind == "blob"]
+    assert blobs and not any("plain words" in text for text in blobs)

@@ -48,6 +48,8 @@ class Capsule:
         self._archive: Archive | None = None
         self._files: dict[str, tuple[Kept, str]] = {}
         """What is watched: each file as it was seen, and the digest of its content."""
+        self._before: set[str] = set()
+        """Sources that had been written between when they were read and the capsule, which is not what ran."""
         self._taken: frozenset[str] = frozenset()
         """What of a snapshot could be imported."""
         self._root = Path()
@@ -64,7 +66,9 @@ class Capsule:
                 self._from_imports()
         except (OSError, Stopped) as why:
             problem = f"no capsule: {why}"
-        self.record |= {"changed_during_run": []}
+        if self._root.parts:
+            self._before = project.written_since_read(self._root)
+        self.record |= {"changed_during_run": [shown(path) for path in sorted(self._before)]}
         if problem:
             self.record["problem"] = problem
         return self.record, problem
@@ -78,9 +82,9 @@ class Capsule:
     def changes(self) -> dict[str, Any]:
         """What is to be added to the record now: sources that were written since, and modules that came later."""
         found: dict[str, Any] = {}
-        changed = [path for path, (kept, digest) in self._files.items() if self._differs(path, kept, digest)]
+        changed = {path for path, (kept, digest) in self._files.items() if self._differs(path, kept, digest)}
         if changed:
-            found["changed_during_run"] = [shown(path) for path in sorted(changed)]
+            found["changed_during_run"] = [shown(path) for path in sorted(changed | self._before)]
         if len(sys.modules) != self._modules and self._root.parts:
             self._modules = len(sys.modules)
             paths = project.imported(self._root)

@@ -22,19 +22,24 @@ class Index:
 
     files: dict[str, tuple[str, str]] = field(default_factory=dict)
     submodules: dict[str, str] = field(default_factory=dict)
+    unlooked: set[str] = field(default_factory=set)
+    """Files that git was told to take for unchanged: `assume-unchanged`, `skip-worktree`."""
 
 
 def read_index(output: bytes) -> Index:
-    """The index as `git ls-files --stage -z` prints it."""
+    """The index as `git ls-files --stage -v -z` prints it."""
     found = Index()
     for line in output.split(b"\0"):
         if line:
             about, _, name = line.partition(b"\t")
-            mode, object_name, _ = about.decode().split(" ")
+            tag, mode, object_name, _ = about.decode().split(" ")
+            path = os.fsdecode(name)
             if mode == "160000":
-                found.submodules[os.fsdecode(name)] = object_name
-            else:
-                found.files[os.fsdecode(name)] = mode, object_name
+                found.submodules[path] = object_name
+                continue
+            found.files[path] = mode, object_name
+            if tag.islower() or tag == "S":
+                found.unlooked.add(path)
     return found
 
 

@@ -8,12 +8,16 @@ project.
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import sysconfig
+import time
 from functools import cache
 from pathlib import Path
 
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+_ROUNDED = 0.1
+"""Seconds that the time at which a process began may be too early: it is told on another clock than the files'."""
 CODE = (".py", ".pyw", ".ipynb", ".so", ".pyd")
 """What modules of a project are, by their endings."""
 
@@ -67,6 +71,64 @@ def imported(root: Path) -> set[str]:
     folders = {folder: os.path.realpath(folder) for folder in {os.path.dirname(file) for file in files}}
     real = (os.path.join(folders[os.path.dirname(file)], os.path.basename(file)) for file in files)
     return {file[len(inside) :].replace(os.sep, "/") for file in real if file.startswith(inside)}
+
+
+def written_since_read(root: Path) -> set[str]:
+    """Of the sources below `root` that this process has read, those that were written since, by paths as `imported`.
+
+    The script was read when the process began. When a module was read its compiled form tells, in which Python notes
+    the time and the size of the source; of a module without one it is not known, and it is not told.
+    """
+    begun = _begun()
+    if begun is None:
+        return set()
+    script = entry()
+    found = {str(script)} if script is not None and _written(str(script), begun) else set()
+    for module in list(sys.modules.values()):
+        known = getattr(module, "__dict__", {})
+        file, compiled = known.get("__file__"), known.get("__cached__")
+        if not isinstance(file, str) or not isinstance(compiled, str) or not file.endswith(".py"):
+            continue
+        if _written(file, begun) and not _is_installed(os.path.abspath(file)) and _is_another(file, compiled):
+            found.add(os.path.abspath(file))
+    inside = os.path.realpath(root).rstrip(os.sep) + os.sep
+    real = (os.path.realpath(file) for file in found)
+    return {file[len(inside) :].replace(os.sep, "/") for file in real if file.startswith(inside)}
+
+
+def _written(file: str, begun: float) -> bool:
+    try:
+        return os.stat(file).st_mtime > begun + _ROUNDED
+    except OSError:
+        return False
+
+
+def _is_another(file: str, compiled: str) -> bool:
+    """Whether the source is not the one that `compiled` (PEP 552) was made of; False where it does not say."""
+    try:
+        with open(compiled, "rb") as opened:
+            flags, written, size = struct.unpack("<4xIII", opened.read(16))
+        status = os.stat(file)
+    except (OSError, struct.error):
+        return False
+    return not flags and (written, size) != (int(status.st_mtime) & 0xFFFFFFFF, status.st_size & 0xFFFFFFFF)
+
+
+@cache
+def _begun() -> float | None:
+    """When this process began, in seconds since 1970; None where the system does not tell."""
+    try:
+        with open("/proc/self/stat", "rb") as opened:
+            ticks = float(opened.read().rpartition(b")")[2].split()[19])
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        pass
+    try:
+        import psutil
+
+        return float(psutil.Process().create_time())
+    except Exception:  # not installed, or not allowed
+        return None
 
 
 def _is_installed(path: str) -> bool:

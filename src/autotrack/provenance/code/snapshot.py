@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from autotrack.provenance.blobs import Blob, Blobs
+from autotrack.provenance.code.conversion import attributes, converted, encrypted, everywhere
 from autotrack.provenance.code.git import IDENTITY, Git
 from autotrack.provenance.code.index import Index, pointers, read_index, read_settings, submodules
 from autotrack.provenance.code.objects import name_of, name_of_commit, name_of_tree
@@ -29,6 +30,7 @@ from autotrack.provenance.masking import masked
 
 REFS: Final = "refs/autotrack/"
 _LINK: Final = "120000"
+_SETTINGS: Final = r"^(remote\..*\.url|branch\..*\.remote|filter\..*|core\.(autocrlf|attributesfile))$"
 _MESSAGE: Final = "autotrack: the work tree as it was\n"
 
 
@@ -56,11 +58,11 @@ def take(git: Git, blobs: Blobs, work: Path, never: Path) -> Snapshot:
     `never` is a folder whose files are not taken: autotrack's home. Raises `GitFailed`, `OSError`.
     """
     told, configured = git.together(
-        ("rev-parse", "--show-object-format", "--show-toplevel", *_paths("index", "objects", REFS)),
-        ("config", "-z", "--get-regexp", r"^(remote\..*\.url|branch\..*\.remote|filter\..*)$"),
+        ("rev-parse", "--show-object-format", "--show-toplevel", *_paths("index", "objects", REFS, "info/attributes")),
+        ("config", "-z", "--get-regexp", _SETTINGS),
     )
     form, *lines = os.fsdecode(told).splitlines()
-    top, index, objects, refs = (os.path.join(git.folder, line) for line in lines)
+    top, index, objects, refs, own_attributes = (os.path.join(git.folder, line) for line in lines)
     length = 64 if form == "sha256" else 40
     git.folder = root = Path(top)
     settings = read_settings(configured)
@@ -75,13 +77,18 @@ def take(git: Git, blobs: Blobs, work: Path, never: Path) -> Snapshot:
 
     status_told, index_told = git.together(
         ("status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=all"),
-        ("ls-files", "--stage", "-z"),
+        ("ls-files", "--stage", "-v", "-z"),
     )
     status, index_has = read_status(status_told), read_index(index_told)
     lfs = pointers(git, index_has, status)
     looked_at = LookedAt(blobs.folder.parent / "capsules")
-    files, left = _files(git, index_has, status, set(lfs), never, looked_at)
+    told = attributes(git, index_has, status.untracked, everywhere(settings, own_attributes))
+    secret = encrypted(git, told, {*index_has.files, *status.untracked})
+    files, left = _files(git, index_has, status, set(lfs), secret, never, looked_at)
+    _unlearn(files, index_has, converted(git, index_has, told, settings, _unchanged_sizes(files)))
     fresh = _named(root, files, left, length)
+    hidden = {path for path in fresh if path in index_has.unlooked and files[path].object != index_has.files[path][1]}
+    status.changes |= dict.fromkeys(hidden, "modified")
     tree = name_of_tree(_entries(files, index_has), length)
     commit = name_of_commit(tree, IDENTITY, _MESSAGE, length)
     bundle = _kept(blobs, commit) if not keeps_ref or os.path.isfile(os.path.join(refs, commit)) else None
@@ -116,22 +123,42 @@ def take(git: Git, blobs: Blobs, work: Path, never: Path) -> Snapshot:
 
 
 def _files(
-    git: Git, index: Index, status: Status, pointers: set[str], never: Path, looked_at: LookedAt
+    git: Git,
+    index: Index,
+    status: Status,
+    pointers: set[str],
+    secret: dict[str, str],
+    never: Path,
+    looked_at: LookedAt,
 ) -> tuple[dict[str, Entry], list[LeftOut]]:
     """The files that the snapshot is to have, without an object where it is still to be made; what is left out."""
     root = str(git.folder)
     home = os.path.relpath(never, root).replace(os.sep, "/") + "/"
     left = [LeftOut(path, 0, "a git repository of its own") for path in status.untracked if path.endswith("/")]
+    left += [LeftOut(path, 0, f"a secret, encrypted by the filter {name}") for path, name in sorted(secret.items())]
     candidates = {*index.files, *status.untracked} - status.deleted - pointers - {one.path for one in left}
-    clean = {path for path, (_, name) in index.files.items() if path not in status.changed and name in looked_at}
+    known = {path: held for path, held in index.files.items() if path not in status.changed | index.unlooked}
+    clean = {path for path, (_, name) in known.items() if name in looked_at}
     paths = sorted(path for path in candidates if not path.startswith(home))
     kept, sifted, absent = sift(root, paths, git.left, clean)
     files: dict[str, Entry] = {}
     for one in kept:
-        known = index.files.get(one.path) if one.path not in status.changed else None
-        files[one.path] = Entry(*known, one) if known else Entry(_mode(one), "", one)
+        held = known.get(one.path)
+        files[one.path] = Entry(*held, one) if held else Entry(_mode(one), "", one)
     files |= {path: Entry(*index.files[path], None) for path in pointers}
     return files, [*left, *sifted, *(LeftOut(path, 0, "not checked out") for path in absent)]
+
+
+def _unchanged_sizes(files: dict[str, Entry]) -> dict[str, int]:
+    """The sizes in the folder of the plain files that git calls unchanged."""
+    plain = ((path, entry) for path, entry in files.items() if entry.object and entry.mode != _LINK)
+    return {path: entry.kept.size for path, entry in plain if entry.kept is not None}
+
+
+def _unlearn(files: dict[str, Entry], index: Index, paths: set[str]) -> None:
+    """Have these files named by what they hold in the folder, which is not what git keeps of them."""
+    for path in paths:
+        files[path] = Entry(index.files[path][0], "", files[path].kept)
 
 
 def _named(root: Path, files: dict[str, Entry], left: list[LeftOut], length: int) -> list[str]:
