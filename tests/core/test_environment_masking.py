@@ -42,6 +42,14 @@ def test_a_token_is_masked_wherever_it_stands(token: str) -> None:
         ("run --password=abc --lr=0.1", "run --password=*** --lr=0.1"),
         ("run --api-key abc -x", "run --api-key *** -x"),
         ("['train.py', '--password', 'abc', '--lr', '1']", "['train.py', '--password', '***', '--lr', '1']"),
+        (
+            "docker run --env=API_KEY=abc --opts=lr:1,token:abc x",
+            "docker run --env=API_KEY=*** --opts=lr:1,token:*** x",
+        ),
+        ("Server=h;Uid=me;Pwd=abc;", "Server=h;Uid=me;Pwd=***;"),
+        ("++wandb.key=abc --openai-key abc", "++wandb.key=*** --openai-key ***"),
+        ("Cookie: session=abc", "Cookie: session=***"),
+        ("--pass=abc --jwt=abc", "--pass=*** --jwt=***"),
         ("Authorization: Bearer abc", "Authorization: Bearer ***"),
         ("use bearer abcdefghijklmnop1", "use bearer ***"),
         ("a\n-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nb", "a\n***\nb"),
@@ -60,6 +68,7 @@ def test_secrets_by_name_and_place_are_masked(text: str, expected: str) -> None:
         "password=None", "token: null", "key = os.environ['TOKEN']", "api_key=os.environ['API_KEY']", "secrets",
         "3f786850e387550fdab836ed7e6dc881de23001b", "gho_short", "hf_hub_download", "eyJhbGciOi", "a token of thanks",
         "/home/me/.ssh/id_rsa", "PWD=/home/me", "lr=0.1", "optimizer=Adam(lr=1e-3)",
+        "pass=3", "sort_key=day", "a=b=c", "x:y:z",
         "see --password", "--tokenizer bert-base --pad-token-id 3", "a --key - b",
     ],
 )  # fmt: skip
@@ -71,6 +80,10 @@ def test_a_command_line_hides_what_options_name() -> None:
     command = ["python", "train.py", "--token", "abc", "--lr", "1", "--api-key=abc", "-p", "x", "--hub_token", "-x"]
     assert masked_command(command) == [
         "python", "train.py", "--token", "***", "--lr", "1", "--api-key=***", "-p", "x", "--hub_token", "***",
+    ]  # fmt: skip
+    command = ["t.py", "--pwd=abc", "--pwd=/home/me", "--wandb-key", "abc", "--env=API_KEY=abc", "--pass=2"]
+    assert masked_command(command) == [
+        "t.py", "--pwd=***", "--pwd=/home/me", "--wandb-key", "***", "--env=API_KEY=***", "--pass=2",
     ]  # fmt: skip
     assert masked_command(["python", "-c", "login(token='abc'); x = 1"]) == [
         "python",
@@ -104,6 +117,8 @@ def test_long_texts_are_masked_in_linear_time() -> None:
         '"',
         "token: ",
         "bearer ",
+        "a=b:",
+        "a:b=c,",
     ):
         short, long = seconds(piece * 2_000), seconds(piece * 20_000)
         assert long < 40 * short + 0.05, piece

@@ -28,6 +28,13 @@ _SECRET_ENDINGS = (
     ("wandb", "token"), ("write", "token"), ("read", "token"), ("deploy", "token"), ("security", "token"),
     ("connection", "string"), ("webhook", "url"), ("sas", "token"), ("auth", "key"), ("license", "key"),
 )  # fmt: skip
+_SECRET_ALONE = frozenset({("token",), ("auth",), ("authorization",), ("bearer",), ("cookie",), ("jwt",)})
+_ISSUERS = frozenset(
+    {"anthropic", "aws", "azure", "clearml", "cohere", "comet", "databricks", "datadog", "gemini", "google", "groq",
+     "huggingface", "kaggle", "mistral", "mlflow", "neptune", "ngc", "nvidia", "openai", "openrouter", "replicate",
+     "sendgrid", "slack", "stripe", "wandb"}
+)  # fmt: skip
+"""Of whom a `key` or a `token` is one: `wandb_key`, `wandb.key`, `--openai-key`."""
 
 TOKEN_FORMS: Final[tuple[tuple[str, str], ...]] = (
     ("hf_", r"hf_[A-Za-z0-9]{24,}"),
@@ -90,7 +97,9 @@ _PLACEHOLDERS = frozenset({"none", "null", "true", "false", "", "bearer", "basic
 def is_secret(key: str) -> bool:
     """Whether a key names a secret by its words: `api_key`, `hubToken`, `db_password`; `num_cls_token` is none."""
     words = tuple(word.lower() for word in _WORDS.findall(key))
-    if _SECRET_WORDS.intersection(words) or words in (("token",), ("auth",), ("authorization",)):
+    if _SECRET_WORDS.intersection(words) or words in _SECRET_ALONE:
+        return True
+    if len(words) > 1 and words[-1] in ("key", "token") and words[-2] in _ISSUERS:
         return True
     if len(words) > 1 and words[-1] == "pwd":  # alone it is the working folder
         return True
@@ -142,7 +151,7 @@ def masked_command(command: Sequence[str]) -> list[str]:
         name, equals, value = word.partition("=")
         if hide:
             shown.append(MASK)
-        elif equals and is_secret(name.lstrip("-+~")) and value.lower() not in _PLACEHOLDERS and not _spaced(name):
+        elif equals and value.lower() not in _PLACEHOLDERS and _names_secret(name, value):
             shown.append(f"{name}={MASK}")
         else:
             shown.append(masked(word))
@@ -164,6 +173,10 @@ def rules() -> str:
     return hashlib.sha256((_tokens().pattern + _key_bytes().pattern.decode()).encode()).hexdigest()[:16]
 
 
+def _names_secret(option: str, value: str) -> bool:
+    return not _spaced(option) and (is_secret(option.lstrip("-+~")) or _is_password(option, value))
+
+
 def _spaced(word: str) -> bool:
     return any(sign.isspace() for sign in word)
 
@@ -176,10 +189,29 @@ def _masked_query(match: re.Match[str]) -> str:
 def _masked_assignment(match: re.Match[str]) -> str:
     name, between, value = match[1], match[2], match[3]
     bare = value.strip("\"'")
-    if bare.lower() in _PLACEHOLDERS or not is_secret(name.lstrip("-")) or _is_expression(value):
+    if not is_secret(name.lstrip("-")) and not _is_password(name, bare):
+        if "=" not in bare and ":" not in bare:
+            return match[0]
+        return name + between + _assignments().sub(_masked_inside, value)  # `--env=API_KEY=…`
+    return _masked_inside(match)
+
+
+def _masked_inside(match: re.Match[str]) -> str:
+    name, between, value = match[1], match[2], match[3]
+    bare = value.strip("\"'")
+    if bare.lower() in _PLACEHOLDERS or _is_expression(value):
+        return match[0]
+    if not is_secret(name.lstrip("-")) and not _is_password(name, bare):
         return match[0]
     quote = value[0] if value[0] in "\"'" else ""
     return f"{name}{between}{quote}{MASK}{quote}"
+
+
+def _is_password(name: str, value: str) -> bool:
+    """Whether it is a password under a name that may be a working folder (`PWD`) or a number (`pass`) too."""
+    if name.lstrip("-").lower() not in ("pwd", "pass") or value.replace(".", "").isdigit():
+        return False
+    return not set("/\\").intersection(value)
 
 
 def _is_expression(value: str) -> bool:
