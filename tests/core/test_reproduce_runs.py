@@ -136,6 +136,40 @@ def test_a_run_whose_code_was_not_kept_is_refused(program: Program) -> None:
     assert (code, verdict["verdict"]) == (3, "refused") and "code" in verdict["why"]
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_what_a_capsule_does_not_hold_is_said_before_and_after(program: Program, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    subprocess.run(["git", "init", "-q"], cwd=project, check=True)
+    (project / ".gitignore").write_text("local_only.py\n")
+    (project / "local_only.py").write_text("")
+    (project / ".env").write_text("A=1\n")
+    program("train.py", script="open('.env').close()\n" + ONE)
+    shutil.move(project, tmp_path / "aside")
+    code, verdict = reproduced(program, "one", "--check")
+    assert (code, verdict["checks"]["code"]["same"]) == (0, None)
+    assert verdict["checks"]["code"]["differences"] == ["not kept: .env: a secret, by its name"]
+    code, verdict = reproduced(program, "one")
+    assert (code, verdict["verdict"]) == (3, "refused")
+    assert verdict["suspect"] == "code: not kept: .env: a secret, by its name"
+
+    shutil.move(tmp_path / "aside", project)
+    program("train.py", script="import local_only\n" + ONE.replace("'one'", "'two'").replace('"one"', '"two"'))
+    shutil.rmtree(project)
+    code, verdict = reproduced(program, "two", "--check")
+    assert (code, verdict["checks"]["code"]["same"]) == (1, False)
+    code, verdict = reproduced(program, "two")
+    assert (code, verdict["verdict"]) == (3, "refused")
+    assert verdict["suspect"].startswith("code: not kept: local_only.py: imported, and not in the snapshot")
+
+
+def test_a_run_of_another_import_path_finds_it_again(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "project" / "src").mkdir()
+    (tmp_path / "project" / "src" / "beside.py").write_text("")
+    program("train.py", script="import beside\n" + ONE, PYTHONPATH=f"{os.pathsep}src")
+    shutil.rmtree(tmp_path / "project")
+    assert reproduced(program, "one")[1]["verdict"] == "exact"
+
+
 def test_a_run_with_nothing_to_compare_is_refused(program: Program) -> None:
     program("train.py", script="import autotrack\nautotrack.start_run('empty').end()\n")
     code, verdict = reproduced(program, "empty")
@@ -169,6 +203,13 @@ def test_the_verdict_is_told_in_words_with_the_first_suspect(program: Program) -
 )
 def test_wrong_use_is_told(program: Program, options: list[str]) -> None:
     assert program("-m", "autotrack", "reproduce", "one", *options).returncode == 2
+
+
+def test_a_run_that_is_not_there_is_wrong_use_and_does_not_look_like_one_that_diverged(program: Program) -> None:
+    assert program("-m", "autotrack", "reproduce", "latest").returncode == 2
+    program("train.py", script=ONE)
+    done = program("-m", "autotrack", "reproduce", "nobody")
+    assert done.returncode == 2 and "nobody" in done.stderr
 
 
 def test_cells_of_a_notebook_are_run_again(program: Program, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from autotrack.cli.opening import open_runs
 from autotrack.cli.printing import clean, json_option, print_heading, print_json, print_table
-from autotrack.errors import UsageError
+from autotrack.errors import RunNotFound, UsageError
 from autotrack.session import session
 
 if TYPE_CHECKING:
@@ -70,8 +71,12 @@ def reproduce(
 
     options = Options(into, env, check, repeat, _tolerance(tolerance) or Tolerance(), _places(data))
     settings = session.settings
-    with open_runs() as store:
-        found = recorded(store, original(store, run), settings.resolved_home)
+    with ExitStack() as stack:
+        try:
+            store = stack.enter_context(open_runs())
+            found = recorded(store, original(store, run), settings.resolved_home)
+        except RunNotFound as problem:  # with 1 it would look as if the run had not come again
+            raise UsageError(str(problem)) from None
         verdict = go_through(store, found, options, settings, _silent if as_json else _say)
     if as_json:
         print_json(verdict.told())

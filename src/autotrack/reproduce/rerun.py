@@ -100,8 +100,9 @@ def _variables(recorded: Recorded, code: Path, imports: Sequence[str], *, own_en
         environment.pop(name, None)
     if url := os.environ.get(variable("store_url")):
         environment[variable("store_url")] = url
-    old = str(was.get("PYTHONPATH") or "").split(os.pathsep)
-    paths = [*imports, *(one for path in old if (one := moved(path, root, code)) != path)]
+    old = (path or os.curdir for path in str(was["PYTHONPATH"]).split(os.pathsep)) if was.get("PYTHONPATH") else ()
+    # Those below the project and, as they are, those below the working folder. Others are of that machine.
+    paths = [*imports, *(one for path in old if (one := moved(path, root, code)) != path or not os.path.isabs(path))]
     here = [] if own_environment else environment.get("PYTHONPATH", "").split(os.pathsep)
     paths += [moved(path, root, code) for path in here]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))

@@ -10,13 +10,16 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from autotrack.provenance.code.restore import CannotRestore, restore
 from autotrack.reproduce.data import files_of
 from autotrack.reproduce.recorded import Recorded
 from autotrack.reproduce.refused import Refused
 from autotrack.reproduce.verdict import Check
+
+NOT_KEPT: Final = "not kept: "
+"""How the difference begins that is a file which the capsule does not hold; not imported, it may be no loss."""
 
 
 def restored(recorded: Recorded, folder: Path, data: Mapping[str, Path], check: Check) -> Path:
@@ -32,9 +35,12 @@ def restored(recorded: Recorded, folder: Path, data: Mapping[str, Path], check: 
     check.same = True
     _place(data, root, target)
     _copy_read(recorded, target)
+    imported = {str(one.get("path")) for one in code.get("not_in_capsule") or ()}
     for one in given_back.missing:
-        if not (target / one.partition(": ")[0]).exists():
-            check.differences.append(f"not kept: {one}")
+        place = one.partition(": ")[0]
+        if not (target / place).exists():
+            check.differences.append(f"{NOT_KEPT}{one}")
+            check.same = False if place in imported or check.same is False else None
     for name in code.get("changed_during_run") or ():
         path = name.get("path") if isinstance(name, dict) else name
         check.same = False

@@ -7,6 +7,7 @@ A store, a recorded run and options enter; a `Verdict` leaves. Whatever is made 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from autotrack.reproduce.data import by_fingerprints, by_sources, difference
 from autotrack.reproduce.recorded import Recorded, Remade
 from autotrack.reproduce.refused import Refused
 from autotrack.reproduce.rerun import OUTPUT, rerun
-from autotrack.reproduce.restoring import restored
+from autotrack.reproduce.restoring import NOT_KEPT, restored
 from autotrack.reproduce.suspects import Suspect, libraries_told, suspects
 from autotrack.reproduce.verdict import REPRODUCED, Check, Verdict, judge
 from autotrack.reproduce.weighing import weigh
@@ -201,11 +202,22 @@ def _absent(remade: Remade) -> None:
 
 
 def _behind_refusal(verdict: Verdict) -> list[Suspect]:
-    """What may have kept the run from beginning, of what was seen before: data that are gone, distributions."""
-    found = [Suspect("data", str(one)) for one in verdict.data.differences]
-    if "ModuleNotFoundError" in (verdict.why or "") or "ImportError" in (verdict.why or ""):
+    """What may have kept the run from beginning, of what was seen before: files that are gone, distributions.
+
+    First are files that the reason names, and for a module that is not found those that the run had imported.
+    """
+    why = verdict.why or ""
+    no_module = "ModuleNotFoundError" in why or "ImportError" in why
+    found = [Suspect("code", str(one)) for one in verdict.code.differences if str(one).startswith(NOT_KEPT)]
+    found += [Suspect("data", str(one)) for one in verdict.data.differences]
+    if no_module:
         found += libraries_told(verdict.environment.differences)
-    return found
+
+    def named(one: Suspect) -> bool:
+        name = Path(one.what.removeprefix(NOT_KEPT).partition(": ")[0]).name
+        return name in why or (no_module and re.search(rf"\b{re.escape(Path(name).stem)}\b", why) is not None)
+
+    return sorted(found, key=lambda one: (not named(one), one.kind == "code" and not no_module))
 
 
 def _compare(store: Store, recorded: Recorded, ids: list[str], verdict: Verdict) -> None:

@@ -125,7 +125,8 @@ def _missing(record: Mapping[str, Any]) -> Iterable[str]:
     for one in record.get("left_out") or ():
         yield f"{one['path']}: {one['why']}"
     for one in record.get("submodules") or ():
-        yield f"{one['path']}: the submodule at {one['commit']}"
+        dirty = ", with changes that are in no commit" if one.get("dirty") else ""
+        yield f"{one['path']}: the submodule at {one['commit']}{dirty}"
     for one in record.get("lfs") or ():
         yield f"{one['path']}: kept by Git LFS as {one.get('oid', one.get('why'))}"
     for one in record.get("not_in_capsule") or ():
