@@ -272,6 +272,21 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return passed
 
 
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+_IMPORTED_IN = _here()
+
+
+def imported_in() -> str:
+    """The working folder when autotrack was imported, which is mostly where the process was started; "" if none."""
+    return _IMPORTED_IN
+
+
 def git_root(start: Path) -> Path | None:
     """The nearest folder at or above `start` that holds `.git`, or None."""
     return next((folder for folder in (start, *start.parents) if (folder / ".git").exists()), None)

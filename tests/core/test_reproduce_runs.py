@@ -170,6 +170,17 @@ def test_a_run_of_another_import_path_finds_it_again(program: Program, tmp_path:
     assert reproduced(program, "one")[1]["verdict"] == "exact"
 
 
+def test_a_script_that_changes_its_working_folder_is_started_where_it_was(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "project" / "jobs").mkdir()
+    (tmp_path / "project" / "jobs" / "beside.py").write_text("")
+    (tmp_path / "project" / "jobs" / "train.py").write_text(
+        "import os, tempfile, beside\nos.chdir(tempfile.gettempdir())\n" + ONE  # as Hydra does
+    )
+    program("project/jobs/train.py")
+    shutil.rmtree(tmp_path / "project")
+    assert reproduced(program, "one")[1]["verdict"] == "exact"
+
+
 def test_a_run_with_nothing_to_compare_is_refused(program: Program) -> None:
     program("train.py", script="import autotrack\nautotrack.start_run('empty').end()\n")
     code, verdict = reproduced(program, "empty")

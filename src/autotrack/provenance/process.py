@@ -10,6 +10,7 @@ from typing import Any
 
 from autotrack.journal.liveness import host_name
 from autotrack.provenance.masking import masked_command
+from autotrack.settings import imported_in
 
 
 @cache
@@ -23,7 +24,7 @@ def environment() -> dict[str, Any]:
         "system": f"{system.sysname} {system.release} {system.machine}" if system else sys.platform,
         "host": host_name(),
         "processors": os.cpu_count(),
-        "working_folder": _working_folder(),
+        "working_folder": started_in(),
         "command": masked_command(sys.orig_argv),
     }
 
@@ -35,7 +36,7 @@ def code() -> dict[str, Any]:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if main:
         found["script"] = os.path.abspath(main)
-    start = Path(main).resolve().parent if main else Path(_working_folder())
+    start = Path(main).resolve().parent if main else Path(started_in())
     for folder in (start, *start.parents):
         head = folder / ".git" / "HEAD"
         if not head.is_file():
@@ -66,8 +67,16 @@ def _reference(git: Path, reference: str) -> str:
     return ""
 
 
-def _working_folder() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed
-        return ""
+@cache
+def started_in() -> str:
+    """The folder that this process was started in, as far as can be told: a script, or Hydra, may have gone elsewhere.
+
+    Python makes the path of a script absolute when it starts; else it is where autotrack was imported.
+    """
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if isinstance(file, str) and getattr(main, "__spec__", None) is None:
+        for word in sys.orig_argv[1:]:
+            if word and not os.path.isabs(word) and file.endswith(os.sep + word):
+                return file[: -len(word) - 1] or os.sep
+    return imported_in()

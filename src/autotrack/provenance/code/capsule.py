@@ -19,6 +19,7 @@ from autotrack.provenance.blobs import Blobs
 from autotrack.provenance.code import project
 from autotrack.provenance.code.objects import name_of
 from autotrack.provenance.code.sifting import Kept, Stopped, left_out, listed, shown
+from autotrack.provenance.process import started_in
 from autotrack.settings import git_root
 
 if TYPE_CHECKING:
@@ -151,7 +152,10 @@ class Capsule:
 
     def _place(self, root: Path) -> dict[str, Any]:
         script = project.entry()
-        return {"entry": _below(script.resolve() if script else None, root), "folder": _below(Path.cwd(), root)}
+        return {
+            "entry": _below(script.resolve() if script else None, root),
+            "folder": _below(Path(started_in()).resolve(), root),
+        }
 
     def _watch(self, snapshot: Snapshot) -> None:
         sources = ((path, entry) for path, entry in snapshot.files.items() if path.lower().endswith(_SOURCES))

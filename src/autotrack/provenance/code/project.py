@@ -15,6 +15,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from autotrack.provenance.process import started_in
+
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _ROUNDED = 0.1
 """Seconds that the time at which a process began may be too early: it is told on another clock than the files'."""
@@ -42,7 +44,7 @@ def folder() -> Path:
     That of the entry script; for a module in a package, that of the outermost package; where the script lies below
     the working folder, the working folder, since it is started from there. Else the working folder.
     """
-    working = Path.cwd()
+    working = Path(started_in())
     script = entry()
     if script is None:
         return working
