@@ -84,7 +84,7 @@ class Session:
             details |= {"run_id": handed, "owner": False}
         silent = rank() > 0 or job.repeats_main()  # another process records the very same
 
-        gone = self._removed(details) if details.get("resumed") else None
+        gone = self._removed(details) if details.get("run_id") else None
         tags, params = details.pop("tags", None), details.pop("params", None)
         script = os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ""))[0]
         script = "" if script in ("-c", "-") else script
@@ -139,6 +139,9 @@ class Session:
 
     def reopen_run(self, run: Run) -> None:
         """Let a run of this process that has ended go on."""
+        if self._is_removed(run.id):
+            told = "nothing that this process still tells of it is kept; a new run is"
+            guard.warn_once(f"removed:{run.id}", f"the run {run.id} was removed for good: {told}")
         run.reopen()
         self._mind(run)
         self._keep_forwarding()
@@ -195,15 +198,20 @@ class Session:
 
     def _removed(self, details: dict[str, Any]) -> str | None:
         """The id of the run that is to go on where it was removed for good: then a new one begins in its place."""
-        from autotrack.journal.removed import removed_runs
+        run = str(details["run_id"])
+        if not self._is_removed(run):
+            return None
+        for name in ("run_id", "resumed", "owner"):
+            details.pop(name, None)
+        guard.say(f"the run {run} was removed for good: what goes on from it is recorded as a new run")
+        return run
 
-        run = str(details.get("run_id"))
+    def _is_removed(self, run: str) -> bool:
         with guard.guarded("resuming"):
-            if run in removed_runs(self.settings.resolved_home):
-                del details["run_id"], details["resumed"]
-                guard.say(f"the run {run} was removed for good: what goes on from it is recorded as a new run")
-                return run
-        return None
+            from autotrack.journal.removed import removed_runs
+
+            return run in removed_runs(self.settings.resolved_home)
+        return False
 
     def _mind(self, run: Run) -> None:
         """Know of the run until it ends: the end of the process ends what is open."""

@@ -279,7 +279,11 @@ def test_children_go_along_where_that_is_asked_for(tmp_path: Path) -> None:
     assert len(told) == 1 and told[0].record.keys() == {study.id, trial.id, fold.id}, "all or none"
 
 
-def test_a_journal_that_is_still_written_is_cleared_once_it_is_put_away(tmp_path: Path) -> None:
+def test_a_journal_that_is_still_written_is_cleared_once_it_is_put_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from autotrack.plugin import rejoin_leaf
+
     home = tmp_path / "home"
     with homes.recorded(home), autotrack.start_run("goes on") as live:
         with autotrack.start_run("bad", parent="none") as bad:
@@ -287,6 +291,10 @@ def test_a_journal_that_is_still_written_is_cleared_once_it_is_put_away(tmp_path
         done = remove(home, bad.id)
         assert [one["why"].split(";")[0] for one in done.traces.left] == ["a process goes on writing it"]
         live.log_metrics({"loss": 1.0}, step=0)
+        for _ in range(2):
+            with rejoin_leaf(bad, reopen=True) as again:
+                again.run.log_metrics({SECRET: 2.0}, step=1)
+        assert capsys.readouterr().err.count("nothing that this process still tells of it is kept") == 1
         assert records(home).keys() == {live.id}
         assert any(name.startswith("journals/") for name in places_of(home, SECRET))
     homes.deliver(home)
@@ -359,10 +367,13 @@ def test_a_training_that_goes_on_from_a_removed_run_becomes_a_new_one(
             assert (leaf.run.id == run) == (run == good)
             if run == bad:
                 new = leaf.run.id
+    with homes.recorded(home, run_id=bad), autotrack.start_run("handed") as handed:
+        handed.log_metrics({"loss": 0.25}, step=0)
     assert f"the run {bad} was removed for good" in capsys.readouterr().err
     homes.deliver(home)
     found = records(home)
-    assert found.keys() == {good, new} and found[good]["metrics"]["loss"]["count"] == 601
+    assert found.keys() == {good, new, handed.id} and found[handed.id]["status"] == "finished"
+    assert found[good]["metrics"]["loss"]["count"] == 601
     assert bad in found[new]["notes"][0]["why"] and found[new]["metrics"]["loss"]["count"] == 1
 
 

@@ -94,6 +94,16 @@ def plan(
     Raises `RunNotFound`, `QueryError`, `StoreError`.
     """
     seen("runs")
+    made = _chosen(home, settings, references, where, with_children=with_children)
+    seen("journals")
+    _look_elsewhere(home, settings, made)
+    return made
+
+
+def _chosen(
+    home: Path, settings: Settings, references: Sequence[str], where: str | None = None, *, with_children: bool = False
+) -> Plan:
+    """The runs, and what keeps them from being removed."""
     if settings.backends == ("local",):
         adopt_orphans(home, settings)  # so that what nobody delivers any more is archived, where it can be cleared
     take_in(home, settings)
@@ -113,8 +123,6 @@ def plan(
                 wanted |= dict.fromkeys(children)
             made.runs = _headers(connection, list(wanted))
             made.refused = list(_refusals(connection, home, made.runs, [run for run in children if run not in wanted]))
-    seen("journals")
-    _look_elsewhere(home, settings, made)
     return made
 
 
@@ -128,7 +136,7 @@ def remove(home: Path, settings: Settings, chosen: Plan, why: str, seen: Callabl
         if is_importing(home):
             raise AutotrackError("an import goes on: remove the runs when it has ended")
         if chosen.runs:
-            now = plan(home, settings, chosen.ids, seen=seen)
+            now = _chosen(home, settings, chosen.ids)
             if now.refused:
                 told = "; ".join(f"{one['run']}: {one['why']}" for one in now.refused)
                 raise AutotrackError(f"nothing was removed, since something has changed meanwhile: {told}")
