@@ -16,7 +16,7 @@ from autotrack.events import MetricsLogged, ParamsLogged, Record, RegistryLogged
 from autotrack.settings import Settings
 from autotrack.store import schema
 from autotrack.store.backend import LocalBackend
-from autotrack.store.engine import open_engine, writing
+from autotrack.store.engine import open_engine, stored_version, writing
 from autotrack.store.query import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,7 +30,7 @@ def test_an_old_store_becomes_what_a_new_one_is(tmp_path: Path, version: int) ->
     old = open_engine(tmp_path / "old", Settings())
     assert described(old) == described(new)
     with old.connect() as connection:
-        assert schema.stored_version(connection) == schema.SCHEMA
+        assert stored_version(connection) == schema.SCHEMA
     for engine in (old, new):
         engine.dispose()
 

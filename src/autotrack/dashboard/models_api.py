@@ -16,7 +16,7 @@ from autotrack.dashboard.run_api import Look, endpoint
 from autotrack.registry import reading
 from autotrack.store import schema
 from autotrack.store.records import HEADER, Record, header
-from autotrack.store.schema import slices
+from autotrack.store.rows import slices
 
 MOST_VERSIONS: Final = 300
 """Versions whose runs are looked up, the newest first."""

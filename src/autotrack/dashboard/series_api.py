@@ -23,8 +23,8 @@ from autotrack.errors import UsageError
 from autotrack.store.curves import Curves, Row, rows
 from autotrack.store.query import Store
 from autotrack.store.records import Record
+from autotrack.store.rows import slices
 from autotrack.store.schema import runs as runs_table
-from autotrack.store.schema import slices
 from autotrack.store.stretches import Curve
 
 MOST_SERIES: Final = 100

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from autotrack.registry.registered import Version
 from autotrack.store import schema
-from autotrack.store.schema import slices
+from autotrack.store.rows import slices
 
 Record = dict[str, Any]
 

@@ -24,7 +24,7 @@ from autotrack.registry.views import fold
 from autotrack.settings import Settings
 from autotrack.store import schema
 from autotrack.store.query import Store, iso
-from autotrack.store.schema import slices
+from autotrack.store.rows import slices
 
 Moment: TypeAlias = str | int | datetime | None
 Record: TypeAlias = dict[str, Any]

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from autotrack.store import schema
 from autotrack.store.overview import encode as encode_overview
-from autotrack.store.schema import chunks, overviews, series, slices
+from autotrack.store.rows import add, slices
+from autotrack.store.schema import chunks, overviews, series
 from autotrack.store.series import FULL, OPEN, Points, decode, encode, joined, step_from_text, step_text, summary
 
 Place = tuple[str, str]
@@ -65,7 +65,7 @@ def append_points(connection: Connection, points: Mapping[Place, Points]) -> Non
         for index, part in enumerate(parts)
     )
     for some in slices(rows, 2000):
-        schema.add(connection, chunks, some)
+        add(connection, chunks, some)
     full_chunks = {(row["run_id"], row["key"]): row["full_chunks"] for row in (*made, *changed)}
     views = (
         {"series_id": ids[place], "number": number, "data": encode_overview(part)}
@@ -74,7 +74,7 @@ def append_points(connection: Connection, points: Mapping[Place, Points]) -> Non
         if number < full_chunks[place]
     )
     for some in slices(views, 2000):
-        schema.add(connection, overviews, some)
+        add(connection, overviews, some)
 
 
 def _known(connection: Connection, points: Mapping[Place, Points]) -> dict[Place, Row]:

@@ -20,7 +20,8 @@ from autotrack.errors import RunRemoved, StoreError
 from autotrack.store import schema
 from autotrack.store.engine import BUSY_SECONDS, shown
 from autotrack.store.records import iso
-from autotrack.store.schema import slices, tombstones
+from autotrack.store.rows import slices, upsert
+from autotrack.store.schema import tombstones
 
 if TYPE_CHECKING:
     from autotrack.store.gather import Gathered
@@ -40,7 +41,7 @@ def bury(connection: Connection, found: Gathered) -> None:
 
     The rows of all runs of the batch must be locked: who comes later to one of them sees the tombstone.
     """
-    schema.upsert(connection, tombstones, list(found.tombstones.values()), replace=False)
+    upsert(connection, tombstones, list(found.tombstones.values()), replace=False)
     gone: set[str] = set()
     for some in slices(found.runs):
         gone.update(connection.execute(select(tombstones.c.run_id).where(tombstones.c.run_id.in_(some))).scalars())

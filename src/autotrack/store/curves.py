@@ -19,7 +19,8 @@ from sqlalchemy import Connection, select
 
 from autotrack.store import overview
 from autotrack.store.overview import BUCKETS, Buckets
-from autotrack.store.schema import chunks, overviews, series, slices
+from autotrack.store.rows import slices
+from autotrack.store.schema import chunks, overviews, series
 from autotrack.store.series import FULL, decode, decode_all
 from autotrack.store.stretches import Curve, beside, chunks_between, drawn, on_axis, ordered, overlaps, steps_around
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 
 from autotrack.errors import StoreError, UsageError
@@ -26,6 +26,8 @@ FILE: Final = "store.db"
 BUSY_SECONDS: Final = 30.0
 """How long a statement waits for another process that writes."""
 
+_CREATION_LOCK: Final = 0x6175746F74726163
+"""Key of the PostgreSQL advisory lock under which the tables are made ("autotrac")."""
 _BEGIN = "autotrack_begin"
 _NOT_ALLOWED = "42501"
 """PostgreSQL's state for a privilege that a user lacks."""
@@ -50,10 +52,10 @@ def open_engine(home: Path, settings: Settings) -> Engine:
             ) from None
     try:
         with engine.connect() as connection:
-            current = schema.stored_version(connection) == schema.SCHEMA
+            current = stored_version(connection) == schema.SCHEMA
         if not current:
             with writing(engine) as connection:
-                schema.create(connection)
+                _make_tables(connection)
     except StoreError as problem:
         engine.dispose()
         raise StoreError(f"{shown(engine)}: {problem}") from None
@@ -87,6 +89,39 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def shown(engine: Engine) -> str:
     """The database's place as it may be shown: without its password."""
     return engine.url.render_as_string(hide_password=True)
+
+
+def _make_tables(connection: Connection) -> None:
+    """Make the tables, or bring those of an older version up to date; any number of processes may do so at once.
+
+    The connection must hold a transaction that locks SQLite for writing. Raises `StoreError` for a newer store.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
+    version = stored_version(connection)
+    if version is None:
+        schema.tables.create_all(connection)
+        connection.execute(insert(schema.meta), {"key": "schema", "value": str(schema.SCHEMA)})
+    elif version < schema.SCHEMA:
+        from autotrack.store.migrations import upgrade
+
+        upgrade(connection, version)
+
+
+def stored_version(connection: Connection) -> int | None:
+    """The version of the store's tables, or None where there are none. Raises `StoreError` for a newer one."""
+    if not inspect(connection).has_table("meta"):
+        return None
+    value = connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "schema")).scalar()
+    if value is None:
+        return None
+    version = int(value)
+    if version > schema.SCHEMA:
+        raise StoreError(
+            f"the store is of version {version} and this autotrack reads up to {schema.SCHEMA}: upgrade autotrack "
+            "(pip install --upgrade autotrack-ml)"
+        )
+    return version
 
 
 def _url(home: Path, settings: Settings) -> URL:

@@ -18,7 +18,8 @@ from autotrack.store.append import append_points
 from autotrack.store.burying import bury
 from autotrack.store.engine import writing
 from autotrack.store.gather import Gathered, Row, as_json, gather
-from autotrack.store.schema import cursors, params, run_details, runs, slices
+from autotrack.store.rows import add, append_steps, slices, upsert
+from autotrack.store.schema import cursors, params, run_details, runs
 
 _RANK: Final = {"placeholder": 0, "resumed": 1, "started": 2}
 """How much is known of a run: only that there are events of it, a start as resumed, or its true start."""
@@ -75,7 +76,7 @@ def _after(ordered: Sequence[Record], position: int) -> Sequence[Record]:
 
 
 def _locked_cursor(connection: Connection, writer: str) -> int:
-    schema.upsert(connection, cursors, [{"writer": writer, "position": 0}], replace=False)
+    upsert(connection, cursors, [{"writer": writer, "position": 0}], replace=False)
     # SQLite ignores FOR UPDATE: there the whole file is locked since the transaction began.
     statement = select(cursors.c.position).where(cursors.c.writer == writer).with_for_update()
     return int(connection.execute(statement).scalar_one())
@@ -87,15 +88,15 @@ def _write(connection: Connection, writer: str, found: Gathered) -> None:
     bury(connection, found)
     _write_lifecycle(connection, writer, found, stored)
     _write_params(connection, found.params)
-    schema.upsert(connection, schema.tags, list(found.tags.values()))
-    schema.upsert(connection, schema.datasets, list(found.datasets.values()), replace=False)
-    schema.upsert(connection, schema.artifacts, list(found.artifacts.values()))
-    schema.add(connection, schema.models, found.models)
-    schema.add(connection, schema.notes, found.notes)
-    schema.upsert(connection, schema.provenance, list(found.provenance.values()))
-    schema.add(connection, schema.console, found.console)
-    schema.upsert(connection, schema.links, list(found.links.values()), replace=False)
-    schema.append_steps(connection, list(found.registry.values()))
+    upsert(connection, schema.tags, list(found.tags.values()))
+    upsert(connection, schema.datasets, list(found.datasets.values()), replace=False)
+    upsert(connection, schema.artifacts, list(found.artifacts.values()))
+    add(connection, schema.models, found.models)
+    add(connection, schema.notes, found.notes)
+    upsert(connection, schema.provenance, list(found.provenance.values()))
+    add(connection, schema.console, found.console)
+    upsert(connection, schema.links, list(found.links.values()), replace=False)
+    append_steps(connection, list(found.registry.values()))
     append_points(connection, found.points)
 
 
@@ -123,9 +124,9 @@ def _locked_runs(connection: Connection, found: Gathered) -> dict[str, Row]:
         stored.update({row["id"]: dict(row) for row in connection.execute(wanted).mappings()})
     missing = [row for row in placeholders if row["id"] not in stored]
     if missing:
-        schema.upsert(connection, runs, missing, replace=False)
+        upsert(connection, runs, missing, replace=False)
         details = [{"run_id": row["id"], "environment": "{}", "code": "{}", "error": None} for row in missing]
-        schema.upsert(connection, run_details, details, replace=False)
+        upsert(connection, run_details, details, replace=False)
         for some in slices(row["id"] for row in missing):
             wanted = select(runs).where(runs.c.id.in_(some)).order_by(runs.c.id).with_for_update()
             stored.update({row["id"]: dict(row) for row in connection.execute(wanted).mappings()})
@@ -200,5 +201,5 @@ def _write_params(connection: Connection, logged: list[Row]) -> None:
         if before is not None:
             replaced.append(dict(before))
         latest[place] = changed[place] = row
-    schema.upsert(connection, params, list(changed.values()))
-    schema.add(connection, schema.params_history, replaced)
+    upsert(connection, params, list(changed.values()))
+    add(connection, schema.params_history, replaced)

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Table, func, select
 
 from autotrack.store import schema
 from autotrack.store.records import HEADER, Record, header, iso
-from autotrack.store.schema import links, runs, slices
+from autotrack.store.rows import slices
+from autotrack.store.schema import links, runs
 
 RUN = "run:"
 """Before the id of a run, where it stands for the model that the run trained, since no digest is known."""

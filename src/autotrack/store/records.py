@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from autotrack.store import schema
-from autotrack.store.schema import runs, slices
+from autotrack.store.rows import slices
+from autotrack.store.schema import runs
 
 Record = dict[str, Any]
 

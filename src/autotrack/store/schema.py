@@ -7,13 +7,11 @@ listing runs touches short rows only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
     Double,
     Index,
     Integer,
@@ -23,23 +21,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
-    insert,
-    inspect,
-    select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-
-from autotrack.errors import StoreError
 
 SCHEMA: Final = 4
 """Version of the tables below. A store of a higher one is refused; of a lower one, brought up to date."""
-
-_CREATION_LOCK: Final = 0x6175746F74726163
-"""Key of the PostgreSQL advisory lock under which the tables are made ("autotrac")."""
-
-_REGISTRY_LOCK: Final = 0x6175746F74726764
-"""Key of the lock under which the registry's log is appended to ("autotrgd")."""
 
 tables = MetaData()
 _id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts up by itself there
@@ -282,80 +267,3 @@ cursors = Table(
     Column("writer", String, primary_key=True),
     Column("position", BigInteger, nullable=False),
 )
-
-
-def create(connection: Connection) -> None:
-    """Make the tables, or bring those of an older version up to date; any number of processes may do so at once.
-
-    The connection must hold a transaction that locks SQLite for writing. Raises `StoreError` for a newer store.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_CREATION_LOCK)))
-    version = stored_version(connection)
-    if version is None:
-        tables.create_all(connection)
-        upsert(connection, meta, [{"key": "schema", "value": str(SCHEMA)}])
-    elif version < SCHEMA:
-        from autotrack.store.migrations import upgrade
-
-        upgrade(connection, version)
-
-
-def stored_version(connection: Connection) -> int | None:
-    """The version of the store's tables, or None where there are none. Raises `StoreError` for a newer one."""
-    if not inspect(connection).has_table("meta"):
-        return None
-    value = connection.execute(select(meta.c.value).where(meta.c.key == "schema")).scalar()
-    if value is None:
-        return None
-    version = int(value)
-    if version > SCHEMA:
-        raise StoreError(
-            f"the store is of version {version} and this autotrack reads up to {SCHEMA}: upgrade autotrack "
-            "(pip install --upgrade autotrack-ml)"
-        )
-    return version
-
-
-def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], *, replace: bool = True) -> None:
-    """Insert rows. Where the key (or the one unique constraint) exists, replace the rest, or leave the row as it is."""
-    if not rows:
-        return
-    key = [column.name for column in table.primary_key]
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            key = [column.name for column in constraint.columns]
-    statement: Any
-    if connection.dialect.name == "postgresql":
-        statement = postgresql.insert(table)
-    else:
-        statement = sqlite.insert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    if replace and changed:
-        statement = statement.on_conflict_do_update(index_elements=key, set_=changed)
-    else:
-        statement = statement.on_conflict_do_nothing(index_elements=key)
-    connection.execute(statement, rows)
-
-
-def append_steps(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Append to the registry's log what it does not hold yet; its `id` grows in the order of the commits."""
-    if rows and connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
-        connection.execute(select(func.pg_advisory_xact_lock(_REGISTRY_LOCK)))
-    upsert(connection, registry, rows, replace=False)
-
-
-def add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows that cannot be there yet."""
-    if rows:
-        connection.execute(insert(table), rows)
-
-
-Item = TypeVar("Item")
-
-
-def slices(items: Iterable[Item], size: int = 400) -> Iterator[list[Item]]:
-    """Parts small enough for one `IN (…)`: databases bound the number of values in a statement."""
-    held = list(items)
-    for start in range(0, len(held), size):
-        yield held[start : start + size]

@@ -8,8 +8,6 @@ keeps something that is there already claims it before it says so in a journal (
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from autotrack.store.engine import FILE
 from autotrack.store.query import Store
 from autotrack.upkeep.alone import is_importing
 from autotrack.upkeep.naming import Unnamed
+from autotrack.upkeep.setting_aside import ASIDE, put_back, remove_file, remove_folder
 
 GRACE: Final = 24 * 3600.0
 """Seconds within which what was written or claimed is left alone."""
@@ -36,8 +35,6 @@ GRACE: Final = 24 * 3600.0
 CACHED: Final = 30 * 24 * 3600.0
 """Seconds after which what can be found out again is forgotten."""
 
-ASIDE: Final = ".gc"
-"""Ends the name of a file that is about to go; it begins with a dot."""
 
 _SPOOLED: Final = (".snapshot", ".json")
 
@@ -134,9 +131,9 @@ class Collecting:
         try:
             size: int | None
             if path.is_dir():
-                size = _remove_folder(path, dry_run=self.report.dry_run)
+                size = remove_folder(path, dry_run=self.report.dry_run)
             else:
-                size = _remove_file(path, before, dry_run=self.report.dry_run)
+                size = remove_file(path, before, dry_run=self.report.dry_run)
         except OSError as problem:
             if not isinstance(problem, FileNotFoundError):
                 self.report.keep(str(path.relative_to(self.home)), f"it cannot be removed: {problem}")
@@ -229,7 +226,7 @@ class Collecting:
         for pattern in ("blobs/??", "parts", "spool", "cache/*", "capsules"):
             for folder in self.home.glob(pattern):
                 for aside in folder.glob(f".*{ASIDE}"):
-                    _back(aside, aside.with_name(aside.name[1:].removesuffix(ASIDE)))
+                    put_back(aside, aside.with_name(aside.name[1:].removesuffix(ASIDE)))
 
 
 @contextmanager
@@ -242,41 +239,6 @@ def store_of(home: Path, settings: Settings) -> Iterator[Connection | None]:
         return
     with Store.open(home, settings) as store, store.engine.connect() as connection:
         yield connection
-
-
-def _remove_file(path: Path, before: float, *, dry_run: bool) -> int | None:
-    """Its size; None where somebody has claimed it since `before`. Raises `OSError`."""
-    status = path.stat()
-    if status.st_mtime >= before:
-        return None
-    if dry_run:
-        return status.st_size
-    aside = path.with_name(f".{path.name}{ASIDE}")
-    path.rename(aside)
-    # Whoever claims it from here on finds nothing, and keeps it anew; whoever did so before has changed its time.
-    if aside.stat().st_mtime >= before:
-        _back(aside, path)
-        return None
-    aside.unlink()
-    return status.st_size
-
-
-def _back(aside: Path, path: Path) -> None:
-    try:
-        os.link(aside, path)
-    except FileExistsError:  # it was kept anew meanwhile
-        pass
-    except OSError:  # a file system without links
-        aside.rename(path)
-        return
-    aside.unlink()
-
-
-def _remove_folder(path: Path, *, dry_run: bool) -> int:
-    size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-    if not dry_run:
-        shutil.rmtree(path)
-    return size
 
 
 def _packs_of_snapshot(path: Path) -> set[str]:

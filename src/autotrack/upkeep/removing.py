@@ -33,7 +33,7 @@ from autotrack.store import schema
 from autotrack.store.burying import buried, compact
 from autotrack.store.query import Store
 from autotrack.store.records import HEADER, Record, header
-from autotrack.store.schema import slices
+from autotrack.store.rows import slices
 from autotrack.upkeep.alone import alone, is_importing
 from autotrack.upkeep.blanking import speaks_of
 from autotrack.upkeep.collecting import Report, store_of

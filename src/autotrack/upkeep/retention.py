@@ -28,7 +28,7 @@ from autotrack.settings import Settings
 from autotrack.store import schema
 from autotrack.store.query import Store
 from autotrack.store.records import iso
-from autotrack.store.schema import slices
+from autotrack.store.rows import slices
 from autotrack.upkeep.collecting import Collecting, Report
 from autotrack.upkeep.naming import REMOVED, Unnamed, named_in
 

@@ -19,6 +19,7 @@ from autotrack.settings import Settings
 from autotrack.store import schema
 from autotrack.store.engine import FILE, shown, writing
 from autotrack.store.query import Store
+from autotrack.store.rows import add
 
 SECRET: Final = ("tokens",)
 """Tables that stay where they are."""
@@ -94,7 +95,7 @@ def _copy(source: Connection, into: Connection, but: tuple[str, ...]) -> None:
             continue
         found = source.execute(select(table).execution_options(yield_per=_ROWS)).mappings()
         for some in found.partitions(_ROWS):
-            schema.add(into, table, [dict(row) for row in some])
+            add(into, table, [dict(row) for row in some])
 
 
 def _count_on(connection: Connection) -> None:

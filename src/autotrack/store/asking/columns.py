@@ -14,7 +14,8 @@ from autotrack.store import schema
 from autotrack.store.asking.fields import DOCUMENTS, Field
 from autotrack.store.asking.functions import pick
 from autotrack.store.records import HEADER, Record, iso, plain_step
-from autotrack.store.schema import runs, slices
+from autotrack.store.rows import slices
+from autotrack.store.schema import runs
 
 _PLACES: Final = {column.name: place for place, column in enumerate(HEADER)}
 _FLOATS: Final = ("last", "min", "max")

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, Table, select
 
 from autotrack.store import schema
 from autotrack.store.asking.functions import shown
-from autotrack.store.schema import slices
+from autotrack.store.rows import slices
 from autotrack.store.series import decode, exact, step_text
 
 Type = Literal["text", "int", "float", "time"]

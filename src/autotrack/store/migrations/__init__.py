@@ -1,6 +1,6 @@
 """Bringing the tables of an older store up to date, with Alembic: `versions/` has one file for each version of it.
 
-A connection inside a transaction that holds the lock of `schema.create` enters; when it leaves, the tables are those of
+A connection inside a transaction that holds the lock of `open_engine` enters; when it leaves, the tables are those of
 `schema`. A new store is not made here, so that Alembic is imported where there is something to bring up to date alone.
 What counts is the row `schema` of `meta`: Alembic's own table is there while it works and not after.
 """
