@@ -83,6 +83,19 @@ def test_what_is_told_later_adds_to_what_was_told_before(tmp_path) -> None:
         assert "defaults" not in autotrack.get_run(other.id)
 
 
+def test_what_is_in_a_mapping_is_named_as_the_params_are(tmp_path) -> None:
+    held = {"sharding": {"least": 0, "xla": True}, "kernel": {"width": 2}, "none": {}, "more": {"a": {"b": 1}}}
+    defaults = {"sharding": None, "kernel": {"width": 3, "depth": 1}, "none": {}, "more": {"a": {"b": 1}}}
+    with recording(tmp_path):
+        with autotrack.start_run("run") as run:
+            run.log_params(held)
+            log_defaults(run, held, defaults)
+        record = autotrack.get_run(run.id)
+    told = record["defaults"]
+    assert told == {"changed": {"kernel.width": 3}, "unchanged": ["none", "more.a.b"]}
+    assert {*told["changed"], *told["unchanged"]} <= record["params"].keys()
+
+
 def test_a_default_is_shown_as_a_param_is(tmp_path) -> None:
     held = {"api_token": None, "kind": "cosine", "function": 1, "rate": 0.0, "long": 0, "object": 1}
     defaults = {"api_token": "hf_0123456789abcdef", "kind": Kind.LINEAR, "function": rule, "rate": math.inf}

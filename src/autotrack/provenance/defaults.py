@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, MappingProxyType
@@ -74,10 +74,8 @@ def log_defaults(run: Run, held: Mapping[str, Any], defaults: Mapping[str, Any])
     as its own default. What was told of this run before holds on, with the newest word on each name.
     """
     new: dict[str, tuple[Any, ...]] = {}
-    for name, default in defaults.items():
-        if name not in held:
-            continue
-        same = is_default(held[name], default)
+    for name, value, default in _named(held, defaults):
+        same = is_default(value, default)
         if same is not None:
             new[name] = () if same else (_shown(name, default),)
     told = _told.setdefault(run, {})
@@ -86,6 +84,18 @@ def log_defaults(run: Run, held: Mapping[str, Any], defaults: Mapping[str, Any])
     told |= new
     changed = {name: word[0] for name, word in told.items() if word}
     run.log_provenance(KIND, {"changed": changed, "unchanged": [name for name, word in told.items() if not word]})
+
+
+def _named(held: Mapping[str, Any], defaults: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Name, value and default of each param: what is in a mapping is a param of its own, with a dotted name."""
+    for name, default in defaults.items():
+        if name not in held:
+            continue
+        value = held[name]
+        if not isinstance(value, Mapping) or not value:
+            yield f"{before}{name}", value, default
+        elif isinstance(default, Mapping):
+            yield from _named(value, default, f"{before}{name}.")
 
 
 def is_default(value: Any, default: Any) -> bool | None:
