@@ -128,6 +128,7 @@ def test_the_servers_own_database_tells_the_same(filled: Server):
 
 
 def test_a_folder_mlruns_tells_its_runs(filled: Server, tmp_path: Path):
+    pytest.importorskip("yaml")
     folder = tmp_path / "mlruns"
     (told,) = json.loads(mlflow("both", folder.as_uri(), "4", MLFLOW_ALLOW_FILE_STORE="true", HERE=str(tmp_path)))
     found = events_of(str(tmp_path))

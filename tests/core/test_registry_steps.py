@@ -159,6 +159,7 @@ def test_eight_processes_that_register_at_once_give_the_numbers_one_to_eight(hom
 
 
 def test_where_the_store_cannot_be_reached_nothing_is_written(home: Path) -> None:
+    pytest.importorskip("psycopg")
     registered(home, "first")
     before = sorted(path.name for path in (home / "journals").iterdir())
     closed = "postgresql+psycopg://nobody@127.0.0.1:1/none"

@@ -139,6 +139,7 @@ def test_parts_that_were_removed_are_kept_again_by_a_process_that_remembers_them
 
 
 def test_nothing_goes_where_what_is_needed_cannot_be_told(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg")
     home = tmp_path / "home"
     homes.some_runs(home, 1)
     Blobs(home).put_bytes(b"orphan")

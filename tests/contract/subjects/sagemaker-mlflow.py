@@ -6,7 +6,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "backends"))
+
+pytest.importorskip("botocore", reason="botocore is not installed: pip install boto3")
 
 from sagemaker_gate import ARN, KEY, SECRET
 
