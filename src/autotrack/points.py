@@ -65,7 +65,9 @@ class Points:
     def note(self, what: str, why: str, count: int = 1) -> None:
         """Say in the record that something is missing from it, or was changed."""
         with guard.guarded("note"):
-            self._append(NoteLogged(self.id, _time_ns(), what, count, why))
+            from autotrack.provenance.masking import masked
+
+            self._append(NoteLogged(self.id, _time_ns(), what, count, masked(why)))
 
     def unbind(self) -> None:
         """Ask for the journal again at the next event: the one at hand is closed, or another process's."""

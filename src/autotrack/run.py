@@ -56,8 +56,10 @@ class Run(Points):
         code: Mapping[str, Any] | None = None,
     ) -> None:
         """`sink` is asked for the journal at each event, so that a forked child writes to its own."""
+        from autotrack.provenance.masking import masked
+
         super().__init__(run_id or os.urandom(8).hex(), sink)
-        self.name = name
+        self.name = name = masked(name)
         self.project = project
         self.parent_id = parent
         self.integration = integration
@@ -89,9 +91,11 @@ class Run(Points):
             self._append(ParamsLogged(self.id, _time_ns(), flatten(params)))
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Label the run with free text."""
+        """Label the run with free text. What looks like a secret is masked, as in params."""
         with guard.guarded("set_tags"):
-            self._append(TagsSet(self.id, _time_ns(), {str(key): str(value) for key, value in tags.items()}))
+            from autotrack.provenance.params import texts
+
+            self._append(TagsSet(self.id, _time_ns(), texts(tags)))
 
     def log_dataset(self, data: Any, role: str = "train", name: str = "data") -> None:
         """Record which data was used: `role` is `train`, `validation`, `test` or `predict`.
@@ -100,7 +104,9 @@ class Run(Points):
         """
         with guard.guarded("log_dataset"):
             from autotrack.provenance.dataset import recorded
+            from autotrack.provenance.masking import masked
 
+            name = masked(name)  # a path or an address, perhaps
             record = recorded(data, self, role, name)
             self._append(DatasetLogged(self.id, _time_ns(), role, name, record))
             for seen in self.when_described:
@@ -206,7 +212,7 @@ class Run(Points):
             while self.when_ended:
                 self.when_ended.pop()()
             if self.owner:
-                self._append(RunEnded(self.id, _time_ns(), status, error_record(error)), essential=True)
+                self._append(RunEnded(self.id, _time_ns(), status, _error(error)), essential=True)
 
     def reopen(self) -> None:
         """Go on with a run that has ended: it is `running` until it ends again."""
@@ -230,6 +236,16 @@ class Run(Points):
         """`name`, or `name-2` and so on where this run has used it: a second model does not hide the first."""
         used = self._names[name] = self._names.get(name, 0) + 1
         return name if used == 1 else f"{name}-{used}"
+
+
+def _error(error: BaseException | None) -> dict[str, str] | None:
+    """The error's record. Addresses with logins and commands with tokens are often told in messages."""
+    found = error_record(error)
+    if found is None:
+        return None
+    from autotrack.provenance.masking import masked
+
+    return {part: masked(text) for part, text in found.items()}
 
 
 __all__ = ["Run"]

@@ -32,6 +32,9 @@ with autotrack.start_run("secrets") as run:
     small(run)
     run.log_params({"api_key": secret, "database": f"postgresql://user:{url}@host/db", "plain": "kept"})
     run.log_params({"header": f"Authorization: Bearer {secret}", "nested": {"password": secret}})
+    run.set_tags({"origin": f"https://me:{url}@host/path", "auth_token": secret})
+    run.note("data", f"cannot be read from postgresql://user:{url}@host/db")
+    print(f"password={secret}", file=sys.stderr)
     run.log_params({"service": f"https://me:{url}@host/path?token={url}"})
 print(run.id)
 """

@@ -48,6 +48,9 @@ def test_a_token_is_masked_wherever_it_stands(token: str) -> None:
         ),
         ("Server=h;Uid=me;Pwd=abc;", "Server=h;Uid=me;Pwd=***;"),
         ("++wandb.key=abc --openai-key abc", "++wandb.key=*** --openai-key ***"),
+        ("cannot be read: password=abc", "cannot be read: password=***"),
+        ("ValueError: login(password='abc', n=1)", "ValueError: login(password='***', n=1)"),
+        ("ERROR: api_key = 'abc'", "ERROR: api_key = '***'"),
         ("Cookie: session=abc", "Cookie: session=***"),
         ("--pass=abc --jwt=abc", "--pass=*** --jwt=***"),
         ("Authorization: Bearer abc", "Authorization: Bearer ***"),
@@ -69,6 +72,7 @@ def test_secrets_by_name_and_place_are_masked(text: str, expected: str) -> None:
         "3f786850e387550fdab836ed7e6dc881de23001b", "gho_short", "hf_hub_download", "eyJhbGciOi", "a token of thanks",
         "/home/me/.ssh/id_rsa", "PWD=/home/me", "lr=0.1", "optimizer=Adam(lr=1e-3)",
         "pass=3", "sort_key=day", "a=b=c", "x:y:z",
+        "ERROR: api_key = os.environ['X']", "x: int = 3",
         "see --password", "--tokenizer bert-base --pad-token-id 3", "a --key - b",
     ],
 )  # fmt: skip
@@ -118,6 +122,10 @@ def test_long_texts_are_masked_in_linear_time() -> None:
         "token: ",
         "bearer ",
         "a=b:",
+        "password=f(",
+        "password: ",
+        "password='",
+        'note: password="a ',
         "a:b=c,",
     ):
         short, long = seconds(piece * 2_000), seconds(piece * 20_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autotrack import guard
-from autotrack.events import MetricsLogged, NoteLogged, ParamsLogged, RunEnded
+from autotrack.events import DatasetLogged, MetricsLogged, NoteLogged, ParamsLogged, RunEnded, RunStarted, TagsSet
 from autotrack.journal.reader import Journal
 from autotrack.journal.writer import Writer
 from autotrack.provenance.params import flatten, is_secret
@@ -20,8 +20,8 @@ def writer(tmp_path: Path) -> Writer:
     return Writer(tmp_path, version="test", backends=("local",))
 
 
-def start(writer: Writer) -> Run:
-    return Run(lambda: writer, name="name", project="project")
+def start(writer: Writer, name: str = "name") -> Run:
+    return Run(lambda: writer, name=name, project="project")
 
 
 def logged(writer: Writer, kind: type) -> list:
@@ -113,6 +113,25 @@ def test_params_are_flat_plain_and_masked(writer: Writer) -> None:
     assert event.params["num_cls_token"] == 5
     assert "0x" not in event.params["fn"] + event.params["o"]
     assert flatten({"loop": loop})["loop.x"] == 1
+
+
+def test_no_secret_of_an_error_a_tag_a_note_or_a_name_is_recorded(writer: Writer) -> None:
+    secret = "hunter2" + "-zq9"  # the lines of this test are in the traceback
+    run = start(writer, name=f"from https://me:{secret}@host/db")
+    run.set_tags({"database": f"postgres://me:{secret}@host/db", "api_key": secret, "team": "risk", 1: None})
+    run.note("data", f"cannot be read: password={secret}")
+    run.log_dataset([[1, 2]], name=f"https://me:{secret}@host/x.csv")
+    cause = ValueError(f"login(password={secret!r})")
+    cause.add_note(f"--token {secret}")
+    with pytest.raises(RuntimeError), run:
+        raise RuntimeError(f"401 for https://host/x?token={secret}") from cause
+    for kind in (RunStarted, TagsSet, NoteLogged, DatasetLogged, RunEnded):
+        assert logged(writer, kind) and secret not in repr(logged(writer, kind)), kind
+    assert logged(writer, TagsSet)[0].tags == {
+        "database": "postgres://***@host/db", "api_key": "***", "team": "risk", "1": "None",
+    }  # fmt: skip
+    error = logged(writer, RunEnded)[0].error
+    assert error["message"] == "401 for https://host/x?token=***" and "password='***'" in error["traceback"]
 
 
 @pytest.mark.parametrize(

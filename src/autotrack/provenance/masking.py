@@ -91,6 +91,7 @@ _QUERY_SECRETS = frozenset(
     {"token", "sig", "signature", "key", "code", "auth", "sas", "x-amz-signature", "x-amz-credential",
      "x-amz-security-token", "x-goog-signature", "x-goog-credential", "awsaccesskeyid"}
 )  # fmt: skip
+_PERHAPS_PASSWORDS = frozenset({"pwd", "pass"})
 _PLACEHOLDERS = frozenset({"none", "null", "true", "false", "", "bearer", "basic", "digest", "token", MASK})
 
 
@@ -137,7 +138,7 @@ def masked(text: str) -> str:
         return text
     text = mask_tokens(mask_urls(text))
     if "=" in text or ":" in text or " " in text:
-        text = _assignments().sub(_masked_assignment, _bearers().sub(_masked_bearer, text))
+        text = _mask_assignments(_bearers().sub(_masked_bearer, text))
     if "-" in text:
         text = _options().sub(_masked_option, text)
     return text
@@ -186,37 +187,37 @@ def _masked_query(match: re.Match[str]) -> str:
     return f"{name}={MASK}" if name.lower() in _QUERY_SECRETS or is_secret(name) else match[0]
 
 
-def _masked_assignment(match: re.Match[str]) -> str:
-    name, between, value = match[1], match[2], match[3]
-    bare = value.strip("\"'")
-    if not is_secret(name.lstrip("-")) and not _is_password(name, bare):
-        if "=" not in bare and ":" not in bare:
-            return match[0]
-        return name + between + _assignments().sub(_masked_inside, value)  # `--env=API_KEY=…`
-    return _masked_inside(match)
-
-
-def _masked_inside(match: re.Match[str]) -> str:
-    name, between, value = match[1], match[2], match[3]
-    bare = value.strip("\"'")
-    if bare.lower() in _PLACEHOLDERS or _is_expression(value):
-        return match[0]
-    if not is_secret(name.lstrip("-")) and not _is_password(name, bare):
-        return match[0]
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{name}{between}{quote}{MASK}{quote}"
+def _mask_assignments(text: str) -> str:
+    """`text` with what is assigned to the name of a secret masked, wherever that stands: `error: f(password='…')`."""
+    pieces: list[str] = []
+    done = at = 0
+    while (head := _heads().search(text, at)) is not None:
+        at = head.end(1)  # what seems to be the value of this name may be another name
+        name = head[1].lstrip("-")
+        if not is_secret(name) and name.lower() not in _PERHAPS_PASSWORDS:
+            continue
+        value = _values().match(text, head.end())
+        if value is None or _is_expression(text, value):
+            continue
+        bare = value[0].strip("\"'")
+        if bare.lower() in _PLACEHOLDERS or not (is_secret(name) or _is_password(name, bare)):
+            continue
+        quote = value[0][0] if value[0][0] in "\"'" else ""
+        pieces += (text[done : value.start()], quote, MASK, quote)
+        done = at = value.end()
+    return "".join([*pieces, text[done:]]) if pieces else text
 
 
 def _is_password(name: str, value: str) -> bool:
     """Whether it is a password under a name that may be a working folder (`PWD`) or a number (`pass`) too."""
-    if name.lstrip("-").lower() not in ("pwd", "pass") or value.replace(".", "").isdigit():
+    if name.lstrip("-").lower() not in _PERHAPS_PASSWORDS or value.replace(".", "").isdigit():
         return False
     return not set("/\\").intersection(value)
 
 
-def _is_expression(value: str) -> bool:
+def _is_expression(text: str, value: re.Match[str]) -> bool:
     """Whether code is assigned, such as `os.environ["TOKEN"]` or `getpass()`, which is no secret itself."""
-    return value[0] not in "\"'" and ("(" in value or "[" in value)
+    return value[0][0] not in "\"'" and text[value.end() : value.end() + 1] in ("(", "[")
 
 
 def _masked_option(match: re.Match[str]) -> str:
@@ -273,11 +274,16 @@ def _key_bytes() -> re.Pattern[bytes]:
 
 
 @cache
-def _assignments() -> re.Pattern[str]:
+def _heads() -> re.Pattern[str]:
+    # A name and what stands between it and its value, perhaps with a type: `api_key: str = `.
     return re.compile(
         r"(?<![\w.\-])(-{0,2}[A-Za-z_][\w.\-]{1,80})([\"']?\s{0,4}(?::\s{0,4}[A-Za-z_][\w\[\], |.]{0,40}=|[:=])\s{0,4})"
-        r"(\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"',;&}\])]+)"
     )
+
+
+@cache
+def _values() -> re.Pattern[str]:
+    return re.compile(r"\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"',;&}\])(\[]+")
 
 
 @cache

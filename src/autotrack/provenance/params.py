@@ -25,6 +25,11 @@ def flatten(params: Mapping[Any, Any]) -> dict[str, Scalar]:
     return flat
 
 
+def texts(labels: Mapping[Any, Any]) -> dict[str, str]:
+    """Labels as texts, with secrets masked by their names and forms."""
+    return {str(key): MASK if _hides(key, value) else masked(str(value)) for key, value in labels.items()}
+
+
 def _into(flat: dict[str, Scalar], prefix: str, params: Mapping[Any, Any], inside: tuple[int, ...]) -> None:
     for key, value in params.items():
         name = f"{prefix}{key}"
@@ -84,4 +89,4 @@ def _hides(key: Any, value: Any) -> bool:
     return is_secret(str(key)) and value is not None and not isinstance(value, bool)
 
 
-__all__ = ["MASK", "flatten", "is_secret", "mask_urls", "plain", "scalar"]
+__all__ = ["MASK", "flatten", "is_secret", "mask_urls", "plain", "scalar", "texts"]
