@@ -235,6 +235,20 @@ def test_a_role_that_is_not_there_is_said(recorded: Recorded) -> None:
     assert "no data in the role 'test'" in str(done.exception) and "train" in str(done.exception)
 
 
+def test_a_dataset_is_found_by_role_and_name_as_in_the_other_commands(recorded: Recorded) -> None:
+    found = json.loads(call("data", "croissant", "first:train/customers"))
+    assert found["name"] == "customers"
+    done = CliRunner().invoke(croissant, ["first:train/nobody"])
+    assert "called 'nobody'" in str(done.exception)
+
+
+def test_a_name_of_several_lines_is_one_line_of_a_card(recorded: Recorded) -> None:
+    with autotrack.start_run("one\n# two") as run:
+        run.log_metric("loss", 1.0)
+    keep_a_model(run.id)
+    assert "\n# one \\# two: clf\n" in call("card", run.id)
+
+
 @pytest.mark.parametrize(
     ("dtype", "kind"),
     [("int64", "sc:Integer"), ("UInt8", "sc:Integer"), ("float32", "sc:Float"), ("bool", "sc:Boolean"),

@@ -163,7 +163,7 @@ def card(model: str, output: str | None) -> None:
 @click.command(
     epilog="\b\nExamples:\n  autotrack data croissant latest:train\n  autotrack data croissant 4f2a:test -o data.json"
 )
-@click.argument("dataset", metavar="RUN:ROLE")
+@click.argument("dataset", metavar="RUN:ROLE[/NAME]")
 @click.option("--name", help="Which one, where the run has several in this role.")
 @click.option("--license", "license_", metavar="URL", help="The licence, which no record of a run knows.")
 @click.option("--url", help="Where the dataset is published.")
@@ -184,6 +184,8 @@ def croissant(
         record = store.run(run)
     if role is None:
         raise UsageError(f"{dataset!r} names no role; say RUN:train, or another of {_roles(record)}")
+    role, _, inside = role.partition("/")  # `RUN:test/holdout`, as the other commands take it
+    name = name or inside or None
     found = [one for one in record["datasets"] if one["role"] == role and name in (None, one["name"])]
     if not found:
         raise UsageError(

@@ -34,7 +34,7 @@ def model_card(run: dict[str, Any], graph: Graph, name: str | None = None) -> st
     model = _chosen(run, name)
     parts = [
         _front_matter(run, graph, model),
-        f"# {run['name']}: {model['name']}",
+        f"# {_text(run['name'])}: {_text(model['name'])}",
         _opening(run, model),
         _section("Training data", _datasets(run)),
         _section("Hyperparameters", _params(run)),
