@@ -223,10 +223,10 @@ def test_a_run_that_is_not_there_is_wrong_use_and_does_not_look_like_one_that_di
     assert done.returncode == 2 and "nobody" in done.stderr
 
 
-def test_cells_of_a_notebook_are_run_again(program: Program, tmp_path: Path) -> None:
+def test_cells_of_a_notebook_are_run_again_those_that_failed_too(program: Program, tmp_path: Path) -> None:
     pytest.importorskip("IPython")
-    cells = "import autotrack\nrun = autotrack.start_run('cell')\n"
-    cells += "for i in range(3): run.log_metrics({'loss': 1 / (i + 1)}, step=i)\n\nrun.end()\n"
+    cells = "import autotrack\n1 / 0\nno_such_name\nvalue = = 1\nvalue = 1\nrun = autotrack.start_run('cell')\n"
+    cells += "for i in range(3): run.log_metrics({'loss': value / (i + 1)}, step=i)\n\nrun.end()\n"
     environment = {
         **os.environ,
         "AUTOTRACK_HOME": str(tmp_path / "home"),

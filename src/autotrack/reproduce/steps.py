@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from autotrack.errors import UsageError
 from autotrack.forward.catching_up import take_in
 from autotrack.reproduce import environments
+from autotrack.reproduce.cells import goes_on
 from autotrack.reproduce.command import launch
 from autotrack.reproduce.curves import Tolerance, compare, is_clock, learned
 from autotrack.reproduce.data import by_fingerprints, by_sources, difference
@@ -132,7 +133,7 @@ def _notebook(recorded: Recorded, base: Path) -> Path | None:
         return None
     try:
         with recorded.blobs.open(kept["digest"]) as opened:
-            (base / "notebook.ipynb").write_bytes(opened.read())
+            (base / "notebook.ipynb").write_bytes(goes_on(opened.read()))
     except OSError:
         return None
     return base / "notebook.ipynb"
