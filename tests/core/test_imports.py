@@ -1,6 +1,7 @@
 """A hook runs once, on a whole module, in any order of awaiting and importing, and never makes an import fail."""
 
 import importlib
+import importlib.machinery
 import sys
 from pathlib import Path
 
@@ -60,3 +61,27 @@ def test_forget_leaves_the_import_system_as_it_was(product: str) -> None:
     imports.when_imported(product, lambda module: None)
     imports.forget()
     assert sys.meta_path == before
+
+
+def test_a_module_that_is_half_imported_when_it_is_awaited_is_met_as_soon_as_it_is_whole(
+    product: str, tmp_path: Path
+) -> None:
+    (tmp_path / "made_outer.py").write_text("first = 1\nimport made_product\nlast = 3\n")
+    seen: list[int] = []
+    # As `numpy.random` is when it imports `random`, at which autotrack begins to await it.
+    imports.when_imported(product, lambda _: imports.when_imported("made_outer", lambda it: seen.append(it.last)))
+    try:
+        outer = importlib.import_module("made_outer")
+        assert seen == [3]
+        assert type(outer.__spec__) is importlib.machinery.ModuleSpec and not outer.__spec__._initializing
+    finally:
+        sys.modules.pop("made_outer", None)
+
+
+def test_a_half_imported_module_that_fails_is_not_met(product: str, tmp_path: Path) -> None:
+    (tmp_path / "broken_outer.py").write_text("import made_product\nraise ImportError('theirs')\n")
+    seen: list[object] = []
+    imports.when_imported(product, lambda _: imports.when_imported("broken_outer", seen.append))
+    with pytest.raises(ImportError, match="theirs"):
+        importlib.import_module("broken_outer")
+    assert seen == []

@@ -208,3 +208,19 @@ def test_a_run_costs_well_below_a_millisecond(tmp_path: Path) -> None:
                 witness.ending(run)
                 took.append(time.perf_counter() - began)
     assert sorted(took)[len(took) // 4] < 1e-3  # measured: 0.2e-3 on an idle machine
+
+
+def test_the_first_seed_is_seen_where_seeding_is_what_imports_the_generators(tmp_path: Path) -> None:
+    script = """
+import numpy as np, autotrack
+autotrack.enable()
+np.random.seed(3)  # numpy.random, and with it random, may be imported here
+np.random.rand(2)
+with autotrack.start_run("one"):
+    np.random.rand(2)
+told = autotrack.get_run("one")["randomness"]
+assert (told["seeded"], told["seeds"], told["used"]) == (True, {"numpy": 3}, ["numpy"]), told
+"""
+    environment = {**os.environ, "AUTOTRACK_HOME": str(tmp_path), "AUTOTRACK_FORWARDER": "off"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

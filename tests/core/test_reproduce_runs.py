@@ -181,6 +181,18 @@ def test_a_script_that_changes_its_working_folder_is_started_where_it_was(progra
     assert reproduced(program, "one")[1]["verdict"] == "exact"
 
 
+def test_where_data_are_made_by_chance_their_seed_is_suspected_too(program: Program) -> None:
+    pytest.importorskip("numpy")
+    script = "import os, numpy as np, autotrack\nautotrack.enable()\nnp.random.seed(int(os.environ['SEED']))\n"
+    script += "X = np.random.rand(20, 2)\nwith autotrack.start_run('made') as run:\n"
+    script += "    run.log_dataset(X)\n    run.log_metric('mean', X.mean())\n"
+    program("train.py", script=script, SEED="3")
+    code, verdict = reproduced(program, "made", SEED="4")
+    assert (code, verdict["verdict"]) == (1, "diverged")
+    assert [one["kind"] for one in verdict["suspects"]] == ["data", "seed"]
+    assert verdict["suspects"][1]["what"] == "numpy was 3, now 4"
+
+
 def test_a_run_with_nothing_to_compare_is_refused(program: Program) -> None:
     program("train.py", script="import autotrack\nautotrack.start_run('empty').end()\n")
     code, verdict = reproduced(program, "empty")

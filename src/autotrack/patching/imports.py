@@ -67,11 +67,27 @@ def run_ready() -> None:
             continue
         if getattr(getattr(module, "__spec__", None), "_initializing", False):
             _finder.unseen.add(name)
+            if type(module.__spec__) is ModuleSpec:
+                module.__spec__.__class__ = _HalfImported
             continue
         _finder.unseen.discard(name)
         for hook in _finder.awaited.pop(name, ()):
             with guard.guarded(f"hook of {name}"):
                 hook(module)
+
+
+class _HalfImported(ModuleSpec):
+    """The spec of a module whose import is under way, for as long as it is: the import's last step is to note its end.
+
+    Else the module would be met at the next import of any other, and what is called until then would not be seen.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "_initializing" and not value:
+            super().__setattr__("__class__", ModuleSpec)
+            with guard.guarded("imports"):
+                run_ready()
 
 
 def _call_after(loader: object) -> bool:

@@ -191,6 +191,9 @@ def _stopped(store: Store, recorded: Recorded, remade: Remade, verdict: Verdict)
     verdict.word, verdict.why = "diverged", f"the data differ, so nothing was trained ({what})"
     verdict.data = Check(False, [what])
     verdict.suspects = [Suspect("data", what)]
+    for now in store.records([told["run"]]):  # data that are made by chance differ with their seed
+        found = suspects(recorded.run, now, [], [])
+        verdict.suspects += [one for one in found if one.kind == "seed"]
 
 
 def _absent(remade: Remade) -> None:
