@@ -34,8 +34,7 @@ _Doubtful: TypeAlias = tuple[int, int, bool | None]
 
 def difference(a: Side, b: Side) -> Difference:
     """What differs in `b` from `a`."""
-    value, schema = _equal(a.value, b.value), _equal(a.schema, b.schema)
-    strict = _equal(a.strict, b.strict)
+    value, schema, strict = _equal(a.value, b.value), _equal(a.schema, b.schema), _equal(a.strict, b.strict)
     rows = True if value else _equal(a.rows, b.rows)
     same = strict if strict is not None else _both(value, schema)
     found = Difference(same, value, schema, rows, n_rows=[a.n_rows, b.n_rows], coverage=[a.coverage, b.coverage])

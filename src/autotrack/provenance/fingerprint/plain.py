@@ -273,11 +273,7 @@ def _missing_code(item: Any) -> int | None:
 
 
 _BY_CLASS: Final[tuple[tuple[type, int], ...]] = (
-    (bool, NUMBER),
-    (int, NUMBER),
-    (float, NUMBER),
-    (complex, NUMBER),
-    (Decimal, NUMBER),
+    *((kind, NUMBER) for kind in (bool, int, float, complex, Decimal)),
     (str, TEXT),
     (bytes, BYTES),
     (bytearray, BYTES),

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from autotrack.provenance.fingerprint.pointers import delta_version, dvc, iceberg_metadata
 from autotrack.provenance.masking import MASK, is_secret, mask_urls, masked
 
 Record = dict[str, Any]
@@ -29,8 +30,6 @@ Record = dict[str, Any]
 MOST_READS: Final = 64
 """Readings that are remembered, newest last."""
 LONGEST_SQL: Final = 10_000
-LONGEST_POINTER: Final = 4 << 20
-"""Bytes of a `dvc.lock` beyond which it is not looked into."""
 
 _URI = re.compile(r"[a-z][a-z0-9+.\-]{1,20}://\S+", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -102,13 +101,13 @@ def of_path(path: Any) -> Record | None:
         return {"kind": "huggingface", "repo": hub[1].replace("--", "/"), "commit": hub[2], "path": shown}
     if not os.path.isdir(path):
         told: Record = {"kind": "file", "path": shown, "bytes": status.st_size, "mtime": _iso(status.st_mtime)}
-        return {**told, **_dvc(whole)}
+        return {**told, **dvc(whole)}
     if os.path.isdir(os.path.join(path, "_delta_log")):
-        return {"kind": "delta", "path": shown, "version": _delta_version(os.path.join(path, "_delta_log"))}
-    iceberg = _iceberg(os.path.join(path, "metadata"))
+        return {"kind": "delta", "path": shown, "version": delta_version(os.path.join(path, "_delta_log"))}
+    iceberg = iceberg_metadata(os.path.join(path, "metadata"))
     if iceberg is not None:
         return {"kind": "iceberg", "path": shown, "metadata": iceberg}
-    return {"kind": "folder", "path": shown, "mtime": _iso(status.st_mtime), **_dvc(whole)}
+    return {"kind": "folder", "path": shown, "mtime": _iso(status.st_mtime), **dvc(whole)}
 
 
 def of_statement(statement: Any, connection: Any) -> Record:
@@ -152,64 +151,6 @@ def _of_uri(uri: str) -> Record:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19] + "Z"
-
-
-def _delta_version(log: str) -> int | None:
-    commits = [name[:20] for name in os.listdir(log) if re.fullmatch(r"\d{20}\.json", name)]
-    return int(max(commits)) if commits else None
-
-
-def _iceberg(folder: str) -> str | None:
-    if not os.path.isdir(folder):
-        return None
-    found = [name for name in os.listdir(folder) if name.endswith(".metadata.json")]
-    if not found:
-        return None
-    return max(found, key=lambda name: (int(re.sub(r"\D.*", "", name.lstrip("v")) or 0), name))
-
-
-def _dvc(path: str) -> Record:
-    """What DVC's pointer says of the file, or of a folder around it: `{dvc: {md5, from}}`."""
-    around = path
-    while True:
-        pointer = around + ".dvc"
-        if os.path.isfile(pointer):
-            found = _output(_small(pointer), os.path.basename(around))
-            if found:
-                return {"dvc": {**found, "from": masked(pointer)}}
-        parent = os.path.dirname(around)
-        lock = os.path.join(parent, "dvc.lock")
-        if os.path.isfile(lock):
-            text, inside = _small(lock), os.path.relpath(path, parent).replace(os.sep, "/")
-            while inside:
-                found = _output(text, inside)
-                if found:
-                    return {"dvc": {**found, "from": masked(lock)}}
-                inside = inside.rpartition("/")[0]
-        if parent == around or os.path.isdir(os.path.join(around, ".git")):
-            return {}
-        around = parent
-
-
-def _small(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read(LONGEST_POINTER)
-
-
-def _output(text: str, path: str) -> Record | None:
-    """The entry of `path` in DVC's YAML: a list of mappings of plain scalars, which needs no parser."""
-    entry: Record = {}
-    for line in [*text.splitlines(), "-"]:
-        content = line.strip()
-        begins = content.startswith("-")
-        key, colon, value = content.lstrip("- ").partition(":")
-        if begins or not colon or not value.strip():
-            if entry.get("path") == path and "md5" in entry:
-                return {name: entry[name] for name in ("md5", "hash") if name in entry}
-            entry = {}
-        if colon and value.strip():
-            entry[key.strip()] = value.strip().strip("'\"")
-    return None
 
 
 def _of_frame(frame: Any) -> Record | None:
@@ -278,7 +219,7 @@ def _of_files(paths: Sequence[Any]) -> Record | None:
     if not paths or not all(isinstance(path, os.PathLike) for path in (paths[0], paths[-1])):
         return None
     folder = os.path.dirname(os.path.abspath(os.fspath(paths[0])))
-    return {"kind": "folder", "path": masked(folder), "files": len(paths), **_dvc(folder)}
+    return {"kind": "folder", "path": masked(folder), "files": len(paths), **dvc(folder)}
 
 
 _TELLERS: Final[dict[str, Callable[[Any], Record | None]]] = {

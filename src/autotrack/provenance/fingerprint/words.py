@@ -29,16 +29,9 @@ from autotrack.provenance.fingerprint.chunks import (
     Tensors,
     Texts,
 )
+from autotrack.provenance.fingerprint.decimals import as_numbers, decimal_text
 from autotrack.provenance.fingerprint.instants import seconds_and_rest
-from autotrack.provenance.fingerprint.leaves import (
-    INSTANTS,
-    TENSOR,
-    Leaf,
-    as_numbers,
-    decimal_text,
-    leaf,
-    matrix_leaves,
-)
+from autotrack.provenance.fingerprint.leaves import INSTANTS, TENSOR, Leaf, leaf, matrix_leaves
 from autotrack.provenance.fingerprint.numbers import native
 
 GOLDEN: Final = 0x9E3779B97F4A7C15
