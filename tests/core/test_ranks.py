@@ -193,6 +193,21 @@ def test_runs_that_a_child_of_a_run_starts_are_its_children(tmp_path, start) -> 
     assert [run.params for run in found if run.name == "study"] == [{}]
 
 
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_trainings_that_a_child_of_a_run_makes_are_in_that_run(tmp_path, start) -> None:
+    (run,) = script(
+        tmp_path,
+        f"""
+        if __name__ == "__main__":
+            with autotrack.start_run("whole"):
+                with multiprocessing.get_context({start!r}).Pool(1) as pool:
+                    assert pool.map(try_to_train, ["a", "b"]) == ["recorded", "recorded"]
+        """,
+    )
+    assert (run.name, run.status, run.ends) == ("whole", "finished", 1)
+    assert run.metrics["child"] == [(1, 1.0), (1, 1.0)]
+
+
 def test_workers_that_a_training_spawns_are_silent(tmp_path) -> None:
     found = script(
         tmp_path,

@@ -211,7 +211,8 @@ def _drop(scope: Scope) -> None:
 
 def _in_forked_child() -> None:
     global _muted
-    _muted = _muted or bool(_open.get())
+    # Below a container alone, what trains here adds to its run, as in any other child: `job` knows which that is.
+    _muted = _muted or any(scope.kind == "leaf" for scope in _open.get())
     _open.set(())
     guard.reset()
 
