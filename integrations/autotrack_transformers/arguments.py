@@ -57,6 +57,8 @@ def compared(config: Any, always: tuple[str, ...] = ()) -> tuple[dict[str, Any],
         name = field.name
         if name not in told or name in DATED:
             continue
+        if name == "fsdp_config" and not getattr(config, "fsdp", None):  # transformers 4 fills it where nothing is said
+            continue
         unchanged = _is_default(field, getattr(config, name, None), told[name])
         if name in always or not unchanged:
             found[name] = _text(told[name])

@@ -47,7 +47,7 @@ def test_which_params_are_not_the_defaults_is_told(tmp_path):
         model.fit(*make_classification(40, random_state=0))
         (run,) = autotrack.runs()
         told = autotrack.get_run(run["id"])["defaults"]
-    assert told["changed"] == {"svc__C": 1.0, "svc__class_weight": None}
+    assert told["changed"] == {"svc__C": 1.0, "svc__class_weight.0": None}
     assert {"svc__gamma", "svc__kernel", "standardscaler__with_mean", "memory"} <= set(told["unchanged"])
     assert not {"steps", "svc__C"} & set(told["unchanged"])  # steps have no default
 

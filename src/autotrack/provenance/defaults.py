@@ -94,8 +94,9 @@ def _named(held: Mapping[str, Any], defaults: Mapping[str, Any], before: str = "
         value = held[name]
         if not isinstance(value, Mapping) or not value:
             yield f"{before}{name}", value, default
-        elif isinstance(default, Mapping):
-            yield from _named(value, default, f"{before}{name}.")
+        else:
+            inside = default if isinstance(default, Mapping) else dict.fromkeys(value, default)
+            yield from _named(value, inside, f"{before}{name}.")
 
 
 def is_default(value: Any, default: Any) -> bool | None:

@@ -172,9 +172,9 @@ class ObjectStore:
         said = code[1] if code else status[1] if status else name
         if any(word in text for word in _NO_CREDENTIALS):
             return BackendUnavailable(f"no credentials for {self.shown} were found: set {VARIABLES[self.scheme]}")
-        said = "the key is none" if "InvalidAccessKey" in text else said
+        said = "the key is none" if "Invalid Access Key" in text else said
         if name in ("PermissionDeniedError", "UnauthenticatedError") or re.search(
-            r"status code: 40[13]|InvalidAccessKey", text
+            r"status code: 40[13]|Invalid Access Key", text
         ):
             return BackendUnavailable(
                 f"{self.shown} refuses these credentials ({said}): check {VARIABLES[self.scheme]}, and that they may "
