@@ -4,9 +4,10 @@ Each loop runs on one thread, so that what autotrack adds is not hidden by how t
 `turns.py` for what is printed. Where a framework has no CSV logger, the line beside is a callback or tracker that does
 nothing; a loop of plain PyTorch writes the same rows with `csv`.
 
-What a run costs once and what it costs per step are told apart by the same loops `--longer=5` times.
+What a run costs once and what it costs per step are told apart by the same loops `--longer=5` times. A row is logged
+at every step, or every so many with `--every=`: 50 is Lightning's own default, 500 that of transformers.
 
-    python benchmarks/deep_learning.py [--peers | --alone] [--rounds=5] [--longer=1] [lightning] [keras] [...]
+    python benchmarks/deep_learning.py [--peers | --alone] [--rounds=5] [--longer=1] [--every=1] [lightning] [...]
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from turns import PEERS, Train, measure, option
 
 LONGER = option(sys.argv, "longer", 1)
 """How many times the epochs, or steps, that are told with each loop."""
+EVERY = option(sys.argv, "every", 1)
+"""How many steps a row stands for; Keras logs once an epoch."""
 
 
 def lightning(folder: Path) -> tuple[Train, list[str]]:
@@ -62,7 +65,7 @@ def lightning(folder: Path) -> tuple[Train, list[str]]:
             accelerator="cpu",
             # Loggers decide whether rows are made at all: off has the one that keeps nothing.
             logger=made[tool]() if tool in made else loggers.logger.DummyLogger(),
-            log_every_n_steps=1,
+            log_every_n_steps=EVERY,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
@@ -121,7 +124,7 @@ def transformers(folder: Path) -> tuple[Train, list[str]]:
             output_dir=str(folder / "out"),
             max_steps=150 * LONGER,
             per_device_train_batch_size=4,
-            logging_steps=1,
+            logging_steps=EVERY,
             save_strategy="no",
             report_to={"MLflow": ["mlflow"], "W&B": ["wandb"]}.get(tool, "none"),
             use_cpu=True,
@@ -187,7 +190,8 @@ def accelerate(folder: Path) -> tuple[Train, list[str]]:
             loss = torch.nn.functional.mse_loss(network(features), target)
             accelerator.backward(loss)
             optimizer.step()
-            accelerator.log({"loss": loss.item()}, step=step)
+            if step % EVERY == 0:
+                accelerator.log({"loss": loss.item()}, step=step)
         accelerator.end_training()
 
     return train, ["no-op", "MLflow", "W&B"]
@@ -210,6 +214,8 @@ def plain_torch(folder: Path) -> tuple[Train, list[str]]:
                 loss = torch.nn.functional.mse_loss(network(features), target)
                 loss.backward()
                 optimizer.step()
+                if step % EVERY:
+                    continue
                 value = loss.item()
                 if run is not None:
                     run.log_metrics({"loss": value}, step=step)
