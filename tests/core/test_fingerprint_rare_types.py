@@ -111,3 +111,14 @@ def test_any_strides_are_the_same_data(dtype) -> None:
             view = np.lib.stride_tricks.as_strided(base[60:], shape, [step * item for step in steps])
             found, expected = autotrack.fingerprint(view), autotrack.fingerprint(view.copy())
             assert (found.value, found.rows) == (expected.value, expected.rows), (shape, steps)
+
+
+def test_a_relation_of_duckdb_is_the_table_that_it_gives() -> None:
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as connection:
+        query = "select range as n, 'x' || range as t, range % 2 = 0 as b, range / 7.0 as f from range(5000)"
+        relation, table = connection.sql(query), connection.sql(query).to_arrow_table()
+        found, expected = autotrack.fingerprint(relation), autotrack.fingerprint(table)
+        assert (found.value, found.rows, found.schema) == (expected.value, expected.rows, expected.schema)
+        assert found.coverage == 1 and found.n_rows == 5000
+        assert relation.fetchall()[-1][0] == 4999

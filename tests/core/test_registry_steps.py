@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -37,6 +38,16 @@ def registered(home: Path, *names: str) -> None:
             autotrack.register_model("clf", name, why=f"it is {name}")
 
 
+def refilled(home: Path) -> dict[str, Any]:
+    """The model in a store that is filled from the journals once more."""
+    for file in home.glob("store.db*"):
+        file.unlink()
+    with recording(home):
+        sync(home, session.settings, ("local",))
+        with writing.opened() as store:
+            return reading.model(store, "clf")
+
+
 def test_a_step_is_in_the_store_in_a_journal_and_says_who_when_and_why(home: Path) -> None:
     registered(home, "first")
     with recording(home, user="bob"):
@@ -59,12 +70,7 @@ def test_a_store_that_is_filled_anew_from_the_journals_tells_the_same(home: Path
             writing.move_alias("clf", "production", version, f"to {version}")
         with writing.opened() as store:
             before = reading.model(store, "clf")
-    for file in home.glob("store.db*"):
-        file.unlink()
-    with recording(home):
-        sync(home, session.settings, ("local",))
-        with writing.opened() as store:
-            assert reading.model(store, "clf") == before
+    assert refilled(home) == before
     assert [step["effect"] for step in before["log"]] == ["done"] * 5
 
 
@@ -83,12 +89,7 @@ def test_a_step_of_a_training_that_had_begun_before_others_has_its_place_in_a_st
         with writing.opened() as store:
             before = reading.model(store, "clf")
     assert [one["run"] == run.id for one in before["versions"]] == [False, True, False], said
-    for file in home.glob("store.db*"):
-        file.unlink()
-    with recording(home):
-        sync(home, session.settings, ("local",))
-        with writing.opened() as store:
-            assert reading.model(store, "clf") == before
+    assert refilled(home) == before
 
 
 def test_a_long_lived_process_takes_many_steps_without_holding_on_to_their_journals(home: Path) -> None:

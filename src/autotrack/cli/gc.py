@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autotrack.cli.opening import none_yet
-from autotrack.cli.printing import clean, json_option, moment, print_json, print_table, size
+from autotrack.cli.printing import clean, json_option, looking, moment, print_json, print_table, size
 from autotrack.session import session
 
 if TYPE_CHECKING:
@@ -85,7 +82,7 @@ def gc(
     report = collecting.Report(dry_run)
     if home.is_dir():
         work = collecting.Collecting(home, settings, report, collecting.GRACE if grace is None else grace)
-        with alone(home, "collect"), _progress(as_json) as seen:
+        with alone(home, "collect"), looking(as_json) as seen:
             if not dry_run:
                 seen("removed runs")
                 removing.clear_all(home, settings, report)
@@ -148,14 +145,3 @@ def _print(report: Report) -> None:
         click.echo(f"{size(report.bytes)} would be freed; nothing was removed")
     else:
         click.echo(f"{size(report.bytes)} freed")
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[str], None]]:
-    if as_json or not sys.stderr.isatty():
-        yield lambda what: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("looking") as shown:
-        yield lambda what: shown.update(f"looking at {what}")

@@ -30,7 +30,7 @@ _WORDS = {
 
 
 @click.command(
-    epilog="\b\nExamples:\n  autotrack reproduce latest\n  autotrack reproduce 4f2a --into /tmp/again --env venv\n"
+    epilog="\b\nExamples:\n  autotrack reproduce latest\n  autotrack reproduce 4f2a --into ../again --env venv\n"
     "  autotrack reproduce baseline --check\n\n"
     "\b\nExit codes: 0 it came out the same (or --check found no difference), 1 it did not, 2 wrong use, "
     "3 it could not be run."

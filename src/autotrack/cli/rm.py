@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from autotrack.cli.asking import pointing, where_option
 from autotrack.cli.opening import NEWEST, has_runs, none_yet
-from autotrack.cli.printing import clean, json_option, moment, print_json, print_table
+from autotrack.cli.printing import clean, json_option, looking, moment, print_json, print_table
 from autotrack.errors import RunNotFound
 from autotrack.session import session
 
@@ -62,7 +60,7 @@ def rm(
     from autotrack.upkeep import removing
 
     home = settings.resolved_home
-    with _progress(as_json) as seen:
+    with looking(as_json) as seen:
         chosen = removing.plan(home, settings, runs, where or None, with_children=with_children, seen=seen)
     done: Removed | None = None
     if not as_json:
@@ -70,7 +68,7 @@ def rm(
     if not chosen.refused and not dry_run and (chosen.runs or chosen.again):
         if asking:
             click.confirm(f"Remove {_runs(len(chosen.runs))} for good?", abort=True, err=True)
-        with _progress(as_json) as seen:
+        with looking(as_json) as seen:
             done = removing.remove(home, settings, chosen, why, seen)
     if as_json:
         print_json({"dry_run": dry_run, **chosen.record(), **_record(done)})
@@ -127,14 +125,3 @@ def _print_done(chosen: Plan, done: Removed) -> None:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count:,} runs"
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[str], None]]:
-    if as_json or not sys.stderr.isatty():
-        yield lambda what: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("looking") as shown:
-        yield lambda what: shown.update(f"looking at {what}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from autotrack.errors import AutotrackError
+from autotrack.errors import AutotrackError, StoreError
 from autotrack.settings import Settings
 from autotrack.store.engine import open_engine, writing
 from autotrack.store.schema import registry
@@ -34,7 +34,7 @@ def last_step(home: Path, settings: Settings) -> int | None:
 
 
 def order_steps(home: Path, settings: Settings, after: int) -> None:
-    """Give the steps whose place is `after` that the order of their times. Raises what the database raises."""
+    """Give the steps whose place is `after` that the order of their times. Raises `StoreError` where that fails."""
     engine = open_engine(home, settings)
     try:
         with writing(engine) as connection:
@@ -47,5 +47,10 @@ def order_steps(home: Path, settings: Settings, after: int) -> None:
                 move = update(registry).where(table.id == bindparam("old")).values(id=bindparam("new"))
                 connection.execute(move, moved)
                 connection.execute(update(registry).where(table.id < 0).values(id=-table.id))
+    except DBAPIError as problem:
+        raise StoreError(
+            f"the steps of registered models are not in the order in which they were taken ({problem.orig}): move "
+            "the store away and `autotrack sync` again"
+        ) from problem
     finally:
         engine.dispose()

@@ -69,6 +69,12 @@ def read_array(array: Any) -> Table:
     return Table(found.n_rows, found.columns, {**found.details, "dims": 1})
 
 
+def read_relation(relation: Any) -> Any:
+    """A relation of DuckDB, which is a query: it is run again, so that a result that is being fetched goes on."""
+    again = relation.project("*")
+    return again.to_arrow_table() if hasattr(type(again), "to_arrow_table") else again.fetch_arrow_table()
+
+
 def read_dataset(dataset: Any) -> Table:
     """A `datasets.Dataset`: its Arrow table, through its indices where rows were selected or shuffled."""
     classes = {name: list(kind.names) for name, kind in (dataset.features or {}).items() if hasattr(kind, "names")}
