@@ -58,7 +58,7 @@ def _print(found: Checked) -> None:
         beside = f", and events of {compared.elsewhere:,} journals that are not here" if compared.elsewhere else ""
         click.echo(f"{compared.runs:,} runs with {compared.points:,} points in the store{beside}")
         if compared.removed:
-            click.echo(f"{compared.removed:,} runs were removed for good")
+            click.echo(f"runs removed for good: {compared.removed:,}")
     for name in parts["damaged"]:
         click.echo(f"damaged: part {name} no longer has the bytes that were kept")
     for digest in blobs["damaged"]:
