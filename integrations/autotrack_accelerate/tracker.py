@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accelerate.tracking import GeneralTracker
 
 from autotrack.plugin import guarded, observe_for_callback
-from autotrack_accelerate import ACCELERATE, naming
+from autotrack_accelerate import ACCELERATE, media, naming
 from autotrack_accelerate.recording import Recording
 
 if TYPE_CHECKING:
@@ -61,6 +62,26 @@ class AutotrackTracker(GeneralTracker):  # type: ignore[misc]  # accelerate has 
         with guarded("accelerate"):
             self._ready().log(values, step)
 
+    def log_images(self, values: Mapping[str, Sequence[Any]], step: int | None = None, **more: Any) -> None:
+        """Keep each list of images as `images/NAME/STEP-0.png` and on, of the last step logged where none is given."""
+        with guarded("accelerate"):
+            for name, images in values.items():
+                for index, image in enumerate(images):
+                    self._keep(f"images/{name}/{{step}}-{index}.png", partial(media.png, image), step)
+
+    def log_table(
+        self,
+        table_name: str,
+        columns: Sequence[str] | None = None,
+        data: Sequence[Sequence[Any]] | None = None,
+        dataframe: Any = None,
+        step: int | None = None,
+        **more: Any,
+    ) -> None:
+        """Keep a table as `tables/NAME/STEP.csv`: a frame of pandas or polars, or `data`, row by row."""
+        with guarded("accelerate"):
+            self._keep(f"tables/{table_name}/{{step}}.csv", partial(media.table, columns, data, dataframe), step)
+
     def finish(self) -> None:
         """End the run, unless it is the user's."""
         with guarded("accelerate"):
@@ -82,6 +103,20 @@ class AutotrackTracker(GeneralTracker):  # type: ignore[misc]  # accelerate has 
         self.recording = self._asking(recording)
         recording.wait()
         return recording
+
+    def _keep(self, name: str, made: Callable[[], bytes], step: int | None) -> None:
+        recording = self._ready()
+        run = recording.open()
+        if run is None:
+            return
+        at = step if step is not None else recording.step
+        name = name.replace("{step}", "0" if at is None else str(at))
+        try:
+            content = made()
+        except (ImportError, ValueError) as problem:
+            run.note(name, str(problem))
+        else:
+            run.log_artifact(content, name)
 
     def _ready(self) -> Recording:
         if self.recording is None:

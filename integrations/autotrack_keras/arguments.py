@@ -26,9 +26,5 @@ def callbacks_in(given: Any) -> Iterator[Any]:
 
 
 def asked(given: Any) -> Any:
-    """The last `AutotrackCallback` of what was passed as `callbacks`, or None; its module need not be imported."""
-    found = None
-    for callback in callbacks_in(given):
-        if getattr(callback, "autotrack", False) is True:
-            found = callback
-    return found
+    """The first `AutotrackCallback` of what was passed as `callbacks`, or None; its module need not be imported."""
+    return next((it for it in callbacks_in(given) if getattr(it, "autotrack", False) is True), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from autotrack.plugin import Saved
@@ -73,11 +73,11 @@ def importance(booster: Any) -> bytes:
     return json.dumps(found, indent=1).encode()
 
 
-def resolved(booster: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(booster: Any, given: Set[str]) -> dict[str, Any]:
     """What lightgbm chose for the params in `RESOLVED` that are not `given` under any of their names."""
     text = booster.model_to_string(num_iteration=1)  # the params stand behind the trees
     told = dict(_PARAM.findall(text[text.rfind("\nparameters:") :]))
-    return {name: _value(told[name]) for name in RESOLVED if name in told and not aliases(name) & given.keys()}
+    return {name: _value(told[name]) for name in RESOLVED if name in told and not aliases(name) & given}
 
 
 def aliases(name: str) -> set[str]:

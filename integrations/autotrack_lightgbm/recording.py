@@ -32,6 +32,7 @@ class Recording:
         """What lightgbm calls the training data where it evaluates them, too."""
         self._given: dict[str, Any] = {}
         self._callbacks: Sequence[Any] = ()
+        self._scheduled: tuple[str, ...] = ()
         self._first_round = 0
         self._folds: Any = None
 
@@ -59,6 +60,8 @@ class Recording:
         for callback in elements(given.get("callbacks")):
             if hasattr(callback, "stopping_rounds"):  # lightgbm's own `early_stopping`
                 params["early_stopping_round"] = callback.stopping_rounds
+            if getattr(callback, "before_iteration", False) and isinstance(getattr(callback, "kwargs", None), Mapping):
+                self._scheduled += tuple(callback.kwargs)  # lightgbm's own `reset_parameter`
         self.params(params)
         if function is not None:
             usual = declared(function)
@@ -78,9 +81,7 @@ class Recording:
                 self.run.log_params({"starting_round": self._first_round})
             if hasattr(env.model, "boosters"):
                 self._folds = env.model
-        results = env.evaluation_result_list
-        if not results:
-            return
+        results = env.evaluation_result_list or ()
         # By place: an `EvalResult` since lightgbm 4.7, a tuple before. Its numbers are numpy's.
         if self._folds is None:
             points = {f"{result[0]}/{result[1]}": _plain(result[2]) for result in results}
@@ -89,7 +90,11 @@ class Recording:
             for result in results:
                 key = _fold_key(result)
                 points[key], points[f"{key}-std"] = _plain(result[2]), _plain(result[4])
-        self.run.log_metrics(points, at)
+        for name in self._scheduled:
+            if isinstance(env.params.get(name), int | float):
+                points[name] = _plain(env.params[name])
+        if points:
+            self.run.log_metrics(points, at)
 
     def finish(self, booster: Any, model: Any = None) -> None:
         """Record what the trained booster tells (None after `cv`); `model` is the estimator that holds it."""
@@ -106,7 +111,7 @@ class Recording:
             remember(booster, self.run)
             trained(model if model is not None else booster, self.run)
         with guarded("lightgbm"):
-            chosen = models.resolved(booster, self._given)
+            chosen = models.resolved(booster, {*self._given, *self._scheduled})
             self.run.log_params(chosen)
             log_defaults(self.run, chosen, chosen)  # they were left to lightgbm
         with guarded("lightgbm"):

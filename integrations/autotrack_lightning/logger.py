@@ -69,6 +69,11 @@ class LoggerMethods:
         return self._run.id if self._run is not None else self.run_id
 
     @property
+    def is_new(self) -> bool:
+        """Whether no run has been recorded through this logger yet."""
+        return self._run is None
+
+    @property
     def save_dir(self) -> str | None:
         """The trainer's folder, for what others write beside a logger: checkpoints, and the settings of `LightningCLI`.
 

@@ -199,6 +199,8 @@ def _leaf(trainer: Any, module: Any, name: str | None, run: Run | None, details:
         return rejoin_leaf(before, reopen=True, not_to=not_to)
     if trainer.state.fn == "fit" and trainer.ckpt_path and "run_id" not in details:
         details["continues"] = run_behind_checkpoint(trainer.ckpt_path)
+    if logger is not None and logger.is_new:
+        details.setdefault("run_id", logger.run_id)  # the folder of the trainer's checkpoints is called so already
     name = name or (logger.label if logger is not None else None) or type(module).__name__
     return begin_leaf("lightning", name=name, explicit=True, not_to=not_to, **details)
 

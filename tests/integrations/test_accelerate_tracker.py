@@ -2,6 +2,8 @@
 
 import contextvars
 import copy
+import csv
+import io
 import pickle
 import warnings
 
@@ -11,6 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 import cloudpickle
+import numpy as np
 import torch
 from accelerate import Accelerator, tracking
 from accelerate.tracking import GeneralTracker
@@ -96,6 +99,56 @@ def test_the_run_is_at_hand(recorded) -> None:
     (found,) = recorded.runs()
     assert (found.id, found.metrics) == (run.id, {"own": [(5, 1.0)], "loss": [(5, 0.5)]})
     assert found.params["lr"] == 0.1
+
+
+def test_images_are_files_of_the_run(recorded) -> None:
+    from PIL import Image
+
+    shades = np.linspace(0, 1, 12, dtype="float32").reshape(3, 4)
+    bytes_of = np.arange(45, dtype="uint8").reshape(3, 5, 3)
+    images = [
+        shades,
+        torch.tensor(shades, requires_grad=True)[None],
+        bytes_of,
+        np.moveaxis(bytes_of, 2, 0),
+        Image.fromarray(bytes_of),
+        shades > 0.5,
+        np.zeros(3),
+    ]
+    accelerator = Accelerator(cpu=True, log_with=AutotrackTracker())
+    accelerator.init_trackers("p")
+    accelerator.log({"loss": 0.5}, step=4)
+    tracker = accelerator.get_tracker("autotrack")
+    tracker.log_images({"samples": images})
+    tracker.log_images({"samples": bytes_of[None]}, step=7)
+    accelerator.end_training()
+    (run,) = recorded.runs()
+    read = {name: np.asarray(Image.open(io.BytesIO(recorded.content(kept)))) for name, kept in run.artifacts.items()}
+    assert list(read) == [f"images/samples/4-{index}.png" for index in range(6)] + ["images/samples/7-0.png"]
+    grey = np.round(shades * 255).astype("uint8")
+    for found, wanted in zip(read.values(), [grey, grey, *[bytes_of] * 3, shades > 0.5, bytes_of], strict=True):
+        assert np.array_equal(found, wanted)
+    (note,) = run.notes
+    assert (note.what, "(3,)" in note.why) == ("images/samples/4-6.png", True)
+
+
+@pytest.mark.parametrize("made", ["rows", "pandas", "polars"])
+def test_tables_are_files_of_the_run(recorded, made) -> None:
+    given = {"columns": ["text", "score"], "data": [["a, b", 0.5], ["损失", 1.0]]}
+    if made != "rows":
+        frames = pytest.importorskip(made)
+        text, score = zip(*given["data"], strict=True)
+        given = {"dataframe": frames.DataFrame({"text": text, "score": score})}
+    accelerator = Accelerator(cpu=True, log_with=AutotrackTracker())
+    accelerator.init_trackers("p")
+    tracker = accelerator.get_tracker("autotrack")
+    tracker.log_table("answers", **given, step=3)
+    tracker.log_table("wrong", dataframe=object())
+    accelerator.end_training()
+    (run,) = recorded.runs()
+    content = recorded.content(run.artifacts["tables/answers/3.csv"]).decode()
+    assert list(csv.reader(io.StringIO(content))) == [["text", "score"], ["a, b", "0.5"], ["损失", "1.0"]]
+    assert [note.what for note in run.notes] == ["tables/wrong/0.csv"]
 
 
 def test_a_state_that_is_loaded_goes_on_with_its_run(recorded, tmp_path) -> None:

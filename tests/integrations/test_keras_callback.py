@@ -80,6 +80,12 @@ def test_a_fit_is_one_run(recorded, container, positional) -> None:
     assert autotrack.current_run() is None
 
 
+def test_of_two_the_first_names_the_run(recorded) -> None:
+    built().fit(X, Y, verbose=0, callbacks=[AutotrackCallback(name="first"), AutotrackCallback(name="second")])
+    (run,) = recorded.runs()
+    assert (run.name, len(run.metrics["loss"])) == ("first", 1)
+
+
 def test_a_list_that_was_made_before(tmp_path) -> None:
     model = built()
     stopping = keras.callbacks.EarlyStopping("loss")

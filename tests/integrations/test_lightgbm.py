@@ -342,6 +342,22 @@ def test_a_metric_of_the_users_is_a_series(recorded) -> None:
     assert run.params["feval"].endswith("spread")
 
 
+@pytest.mark.parametrize("call", [train, cv])
+def test_what_is_reset_each_round_is_a_series(recorded, call) -> None:
+    rates = [0.1, 0.05, 0.025]
+    heard = []
+    callbacks = [
+        lightgbm.reset_parameter(learning_rate=rates, bagging_fraction=lambda at: 1.0 - at / 10),
+        lambda env: heard.append((env.iteration, env.params["learning_rate"])),
+    ]
+    given = {**QUIET, "objective": "binary", "bagging_freq": 1}
+    call(given, lightgbm.Dataset(X, LABELS), 3, callbacks=callbacks)
+    (run,) = recorded.runs()
+    assert run.metrics["learning_rate"] == list(enumerate(rates)) == heard
+    assert run.metrics["bagging_fraction"] == [(at, 1.0 - at / 10) for at in range(3)]
+    assert "learning_rate" not in run.params  # the one of the last round is not what was trained with
+
+
 def test_without_evaluation_there_is_no_series(recorded) -> None:
     train(PARAMS, datasets()[0], 3)
     (run,) = recorded.runs()

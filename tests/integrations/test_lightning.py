@@ -414,6 +414,13 @@ def test_the_users_logger_resumes_too_and_names_the_run(recorded, tmp_path) -> N
     assert own.logger.version == run.id
 
 
+def test_the_folder_of_checkpoints_has_the_id_of_the_run(recorded, tmp_path) -> None:
+    own = fit(tmp_path, logger=AutotrackLogger(), max_epochs=1)
+    (run,) = recorded.runs()
+    (path,) = tmp_path.rglob("*.ckpt")
+    assert path.parent == tmp_path / "autotrack" / run.id / "checkpoints" == Path(own.checkpoint_callback.dirpath)
+
+
 def test_a_tuner_leaves_nothing_of_a_logger(recorded, tmp_path) -> None:
     Tuner(trainer(tmp_path, logger=AutotrackLogger())).lr_find(Line(), loader(), loader(rows=16), num_training=8)
     assert recorded.runs() == []
