@@ -41,15 +41,17 @@ class Inside:
             for kind in [
                 kind for kind in vars(module).values() if inspect.isclass(kind) and _extends_a_framework(kind)
             ]:
-                for name, function in list(vars(kind).items()):
-                    if inspect.isfunction(function) and not name.startswith("_"):
-                        self._place(kind, name)
+                # What is ours of it may stand in a class of its own beside the framework's.
+                for owner in [one for one in kind.__mro__ if one.__module__.startswith("autotrack_")]:
+                    for name, function in list(vars(owner).items()):
+                        if inspect.isfunction(function) and not name.startswith("_"):
+                            self._place(owner, name)
 
     def _place(self, owner: Any, name: str) -> None:
-        if (owner, name) in self._seen or name not in vars(owner):
+        if (owner, name) in self._seen or not hasattr(owner, name):
             return
         self._seen.add((owner, name))
-        setattr(owner, name, self._around(vars(owner)[name]))
+        setattr(owner, name, self._around(getattr(owner, name)))
 
     def _around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 waiting: weakref.WeakSet[Recording] = weakref.WeakSet()
 """Those whose run is to begin with the next backward pass, and begins with the end of the process if none comes."""
 
+_forks = 0
+"""How many forks lie between this process and the first of its line: known without a system call at each row."""
+
 watch: list[Callable[[], None]] = []
 """What has the backward pass observed, while the hooks are placed."""
 
@@ -60,15 +63,15 @@ class Recording:
         self._leaf: Leaf | None = None
         self._joined = False
         self._not_to: Sequence[str] = ()
-        self._pid = os.getpid()
+        self._forks = _forks
         self._told: dict[str, Any] = {}
         self._loaders: list[weakref.ref[Any]] = []
         self._expected: list[weakref.ref[Any]] = []
 
     @property
     def is_open(self) -> bool:
-        """Whether its run has begun and goes on."""
-        return self._leaf is not None
+        """Whether its run has begun and goes on; a forked child has its objects, and no part in it."""
+        return self._leaf is not None and self._forks == _forks
 
     def wait(self) -> None:
         """Begin with the next backward pass."""
@@ -81,12 +84,12 @@ class Recording:
         """Take what `init_trackers` was given as config."""
         if config:
             self.config.update(config)
-            if self.run is not None and self.run.status == "running":
+            if self.is_open and self.run is not None:
                 self.run.log_params(config)
 
     def open(self) -> Run | None:
         """The run, which begins now if it has not yet; None where this training is not recorded."""
-        if os.getpid() != self._pid:
+        if self._forks != _forks:
             return None
         if self.run is not None:
             return self.run
@@ -160,7 +163,7 @@ class Recording:
         run = self.open() if self in waiting else self.run
         leaf = self._leaf
         waiting.discard(self)
-        if run is None or leaf is None:
+        if run is None or leaf is None or not self.is_open:
             return
         with guarded("accelerate"):
             if error is None and settings().models != "off":
@@ -193,17 +196,22 @@ class Recording:
             leaf.leave()
 
 
-def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], before: str = "") -> Mapping[str, Any]:
     """The metrics of a call: nested ones, as TensorBoard takes them, with a slash between the names."""
-    if not any(isinstance(value, Mapping) for value in values.values()):
-        return {f"{before}{key}": value for key, value in values.items()} if before else dict(values)
+    if not before and not any(type(value) is not float and isinstance(value, Mapping) for value in values.values()):
+        return values
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{before}{key}/")
+            found.update(flat(value, f"{before}{key}/"))
         else:
             found[f"{before}{key}"] = value
     return found
+
+
+def _in_forked_child() -> None:
+    global _forks
+    _forks += 1
 
 
 def at_exit() -> None:
@@ -216,3 +224,5 @@ def at_exit() -> None:
 
 
 atexit.register(at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)

@@ -47,9 +47,8 @@ class Listener(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """One row of `state.log_history`."""
         recording = self._recording()
-        if recording is not None and logs:
-            with guarded("transformers"):
-                recording.run.log_metrics(logs, state.global_step, not_to=recording.not_to)
+        if recording is not None and logs:  # `log_metrics` has a guard of its own
+            recording.run.log_metrics(logs, state.global_step, not_to=recording.not_to)
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """A checkpoint has been written."""

@@ -72,11 +72,12 @@ def watch_predict(call: Call) -> Generator[None, Outcome, None]:
     yield from _watch_evaluation(call, _record_predicted)
 
 
-def watch_log(call: Call) -> Generator[None, Outcome, None]:
+def watch_log(call: Call) -> Generator[None, Outcome, None] | None:
     """`log` after a training, by the user or a subclass: a row of `log_history` that no other observed call spans."""
-    if now() is not None:
-        return
-    trainer = call.args[0]
+    return _watch_later_log(call.args[0]) if now() is None else None
+
+
+def _watch_later_log(trainer: Any) -> Generator[None, Outcome, None]:
     leaf: Leaf | None = None
     with guarded("transformers"):
         leaf = rejoin(trainer)

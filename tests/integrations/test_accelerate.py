@@ -338,6 +338,28 @@ for step, (batch,) in enumerate(loader):
 """
 
 
+def test_a_forked_child_has_no_part_in_the_training_of_its_parent(tmp_path) -> None:
+    body = """
+import os
+import autotrack
+from accelerate import Accelerator
+autotrack.enable("accelerate")
+accelerator = Accelerator(cpu=True)
+accelerator.init_trackers("p")
+accelerator.log({"loss": 1.0}, step=0)
+pid = os.fork()
+if pid == 0:
+    accelerator.log({"loss": 2.0}, step=1)
+    accelerator.end_training()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+accelerator.log({"loss": 3.0}, step=1)
+accelerator.end_training()
+"""
+    (run,) = runs_of(body, tmp_path)
+    assert (run.status, run.ends, run.metrics["loss"]) == ("finished", 1, [(0, 1.0), (1, 3.0)])
+
+
 def test_two_processes_are_one_run(tmp_path) -> None:
     script = SCRIPT.format(
         first="import autotrack; autotrack.enable()",

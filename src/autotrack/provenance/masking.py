@@ -22,14 +22,15 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SECRET_WORDS = frozenset(
     {"password", "passwd", "passphrase", "passcode", "secret", "secrets", "credential", "credentials"}
 )
-_SECRET_ENDINGS = (
+_SECRET_ENDINGS = frozenset({
     ("api", "key"), ("apikey",), ("access", "key"), ("private", "key"), ("secret", "key"), ("account", "key"),
     ("auth", "token"), ("access", "token"), ("api", "token"), ("bearer", "token"), ("hub", "token"), ("hf", "token"),
     ("refresh", "token"), ("session", "token"), ("access", "key", "id"), ("signing", "key"), ("encryption", "key"),
     ("personal", "token"), ("github", "token"), ("gh", "token"), ("gitlab", "token"), ("id", "token"),
     ("wandb", "token"), ("write", "token"), ("read", "token"), ("deploy", "token"), ("security", "token"),
     ("connection", "string"), ("webhook", "url"), ("sas", "token"), ("auth", "key"), ("license", "key"),
-)  # fmt: skip
+})  # fmt: skip
+"""Of one to three words."""
 _SECRET_ALONE = frozenset({("token",), ("auth",), ("authorization",), ("bearer",), ("cookie",), ("jwt",)})
 _ISSUERS = frozenset(
     {"anthropic", "aws", "azure", "clearml", "cohere", "comet", "databricks", "datadog", "gemini", "google", "groq",
@@ -61,7 +62,7 @@ def is_secret(key: str) -> bool:
         return True
     if len(words) > 1 and words[-1] == "pwd":  # alone it is the working folder
         return True
-    return any(words[-len(ending) :] == ending for ending in _SECRET_ENDINGS)
+    return words[-1:] in _SECRET_ENDINGS or words[-2:] in _SECRET_ENDINGS or words[-3:] in _SECRET_ENDINGS
 
 
 def is_secret_variable(name: str) -> bool:
