@@ -4,10 +4,11 @@ Each loop runs on one thread, so that what autotrack adds is not hidden by how t
 `turns.py` for what is printed. Where a framework has no CSV logger, the line beside is a callback or tracker that does
 nothing; a loop of plain PyTorch writes the same rows with `csv`.
 
-What a run costs once and what it costs per step are told apart by the same loops `--longer=5` times. A row is logged
-at every step, or every so many with `--every=`: 50 is Lightning's own default, 500 that of transformers.
+What a run costs once and what it costs per step are told apart by the same loops `--longer=5` times. Rows are logged
+as often as the framework does by default, every 50 steps in Lightning and every 500 in transformers, or every so many
+with `--every=`; where a script decides, at every step, which is the most.
 
-    python benchmarks/deep_learning.py [--peers | --alone] [--rounds=5] [--longer=1] [--every=1] [lightning] [...]
+    python benchmarks/deep_learning.py [--peers | --alone] [--rounds=5] [--longer=1] [--every=N] [lightning] [...]
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from turns import PEERS, Train, measure, option
 
 LONGER = option(sys.argv, "longer", 1)
 """How many times the epochs, or steps, that are told with each loop."""
-EVERY = option(sys.argv, "every", 1)
-"""How many steps a row stands for; Keras logs once an epoch."""
+EVERY = option(sys.argv, "every", 0)
+"""How many steps a row stands for; 0 for the framework's own default. Keras logs once an epoch."""
 
 
 def lightning(folder: Path) -> tuple[Train, list[str]]:
-    """600 steps of a small network, a row of metrics each step, and its validation each epoch."""
+    """600 steps of a small network in three epochs, each with its validation."""
     import lightning.pytorch as pl
     import torch
     from lightning.pytorch import loggers
@@ -65,7 +66,7 @@ def lightning(folder: Path) -> tuple[Train, list[str]]:
             accelerator="cpu",
             # Loggers decide whether rows are made at all: off has the one that keeps nothing.
             logger=made[tool]() if tool in made else loggers.logger.DummyLogger(),
-            log_every_n_steps=EVERY,
+            log_every_n_steps=EVERY or 50,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
@@ -105,7 +106,7 @@ def keras(folder: Path) -> tuple[Train, list[str]]:
 
 
 def transformers(folder: Path) -> tuple[Train, list[str]]:
-    """150 steps of a small GPT-2 of random weights, a row each step."""
+    """600 steps of a small GPT-2 of random weights."""
     import torch
     import transformers as product
 
@@ -122,9 +123,9 @@ def transformers(folder: Path) -> tuple[Train, list[str]]:
         config = product.GPT2Config(vocab_size=100, n_positions=32, n_embd=64, n_layer=2, n_head=2)
         arguments = product.TrainingArguments(
             output_dir=str(folder / "out"),
-            max_steps=150 * LONGER,
+            max_steps=600 * LONGER,
             per_device_train_batch_size=4,
-            logging_steps=EVERY,
+            logging_steps=EVERY or 500,
             save_strategy="no",
             report_to={"MLflow": ["mlflow"], "W&B": ["wandb"]}.get(tool, "none"),
             use_cpu=True,
@@ -190,7 +191,7 @@ def accelerate(folder: Path) -> tuple[Train, list[str]]:
             loss = torch.nn.functional.mse_loss(network(features), target)
             accelerator.backward(loss)
             optimizer.step()
-            if step % EVERY == 0:
+            if step % (EVERY or 1) == 0:
                 accelerator.log({"loss": loss.item()}, step=step)
         accelerator.end_training()
 
@@ -214,7 +215,7 @@ def plain_torch(folder: Path) -> tuple[Train, list[str]]:
                 loss = torch.nn.functional.mse_loss(network(features), target)
                 loss.backward()
                 optimizer.step()
-                if step % EVERY:
+                if step % (EVERY or 1):
                     continue
                 value = loss.item()
                 if run is not None:

@@ -19,6 +19,9 @@ from typing import Any
 CALLS = ("log_metrics", "log_metric", "log_params", "log_dataset", "log_model", "end", "__exit__")
 """What scripts call of a run."""
 
+HOOKS = ("after_step", "after_iteration", "__call__")
+"""By which a framework calls an object of ours that extends none of its classes: PyTorch, CatBoost, LightGBM."""
+
 
 class Inside:
     """A clock that runs while this thread is within autotrack; call within call counts once."""
@@ -38,13 +41,12 @@ class Inside:
             for name in names:
                 self._place(owner, name)
         for module in [module for name, module in sys.modules.items() if name.startswith("autotrack_")]:
-            for kind in [
-                kind for kind in vars(module).values() if inspect.isclass(kind) and _extends_a_framework(kind)
-            ]:
+            for kind in [kind for kind in vars(module).values() if inspect.isclass(kind)]:
+                extends = _extends_a_framework(kind)
                 # What is ours of it may stand in a class of its own beside the framework's.
                 for owner in [one for one in kind.__mro__ if one.__module__.startswith("autotrack_")]:
                     for name, function in list(vars(owner).items()):
-                        if inspect.isfunction(function) and not name.startswith("_"):
+                        if inspect.isfunction(function) and (name in HOOKS or extends and not name.startswith("_")):
                             self._place(owner, name)
 
     def _place(self, owner: Any, name: str) -> None:

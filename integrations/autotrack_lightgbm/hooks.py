@@ -44,6 +44,7 @@ def install(installation: Installation) -> None:
     installation.observe(lightgbm.Booster, "__init__", watch_booster)
     if hasattr(engine, "_agg_cv_result"):
         installation.observe(engine, "_agg_cv_result", watch_folds)
+    installation.observe(lightgbm.Booster, "model_from_string", watch_rebuilding)
     installation.observe(lightgbm.Booster, "predict", watch_predict)
     installation.observe(lightgbm.Dataset, "__init__", data.watch_dataset)
     for name in ESTIMATORS:
@@ -100,6 +101,13 @@ def watch_fit(call: Call) -> Generator[None, Outcome, None]:
         if leaf.outcome.error is None:
             with guarded("lightgbm"):
                 recording.finish(estimator.booster_, estimator)
+
+
+def watch_rebuilding(call: Call) -> None:
+    """At its end `train` rebuilds its booster from its own text, which frees the data."""
+    recording, given = now(), call.args
+    if recording is not None and recording.begun and len(given) == 2:
+        recording.rebuilt = given[0], given[1]
 
 
 def watch_predict(call: Call) -> Generator[None, Outcome, None]:

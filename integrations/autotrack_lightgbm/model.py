@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from autotrack.plugin import Saved
@@ -24,6 +26,8 @@ MOST_CLASSES = 1000
 
 _PARAM = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 _DEFAULT_NAME = re.compile(r"Column_\d+")
+
+_written: ContextVar[tuple[Any, str] | None] = ContextVar("autotrack_lightgbm_written", default=None)
 
 
 def save(model: Any) -> Saved:
@@ -43,7 +47,19 @@ def save(model: Any) -> Saved:
     classes: Any = getattr(model, "classes_", None)
     if hasattr(classes, "tolist") and len(classes) <= MOST_CLASSES:
         signature["classes"] = classes.tolist()
-    return Saved(format="text", data=booster.model_to_string(num_iteration=-1).encode(), signature=signature)
+    known = _written.get()
+    text = known[1] if known is not None and known[0] is booster else booster.model_to_string(num_iteration=-1)
+    return Saved(format="text", data=text.encode(), signature=signature)
+
+
+@contextmanager
+def written(booster: Any, text: str | None) -> Iterator[None]:
+    """Inside, `booster` is saved as `text`: lightgbm has just rebuilt it from that, and to write it takes long."""
+    token = _written.set((booster, text) if text is not None else None)
+    try:
+        yield
+    finally:
+        _written.reset(token)
 
 
 def load(path: str | os.PathLike[str], signature: Mapping[str, Any]) -> Any:

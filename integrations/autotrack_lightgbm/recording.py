@@ -30,6 +30,8 @@ class Recording:
         """Whether the rounds are being seen."""
         self.training_name = "training"
         """What lightgbm calls the training data where it evaluates them, too."""
+        self.rebuilt: tuple[Any, str] | None = None
+        """The booster that `train` has rebuilt at its end, and the text that it was rebuilt from."""
         self._given: dict[str, Any] = {}
         self._callbacks: Sequence[Any] = ()
         self._scheduled: tuple[str, ...] = ()
@@ -116,7 +118,9 @@ class Recording:
             log_defaults(self.run, chosen, chosen)  # they were left to lightgbm
         with guarded("lightgbm"):
             self.run.log_artifact(models.importance(booster), "feature_importance.json")
-        with guarded("lightgbm"):
+        rebuilt, self.rebuilt = self.rebuilt, None
+        text = rebuilt[1] if rebuilt is not None and rebuilt[0] is booster else None
+        with guarded("lightgbm"), models.written(booster, text):
             self._keep(booster, model if model is not None else booster)
 
     def _log_best(self, source: Any) -> None:

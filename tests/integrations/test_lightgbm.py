@@ -153,7 +153,19 @@ def test_the_model_that_is_kept_is_the_one_returned(recorded, tmp_path) -> None:
     assert kept.best_iteration == booster.best_iteration
     assert kept.current_iteration() == booster.current_iteration()
     assert np.array_equal(kept.predict(X), booster.predict(X))
-    assert lightgbm.Booster(model_str=recorded.content(model).decode()).num_trees() == booster.num_trees()
+    assert recorded.content(model).decode() == booster.model_to_string(num_iteration=-1)
+
+
+def test_a_model_that_was_trained_on_is_kept_as_it_is_now(recorded) -> None:
+    data = lightgbm.Dataset(X, LABELS)
+    with autotrack.start_run() as run:
+        booster = train(PARAMS, data, 3, keep_training_booster=True)
+        booster.update()
+        run.log_model(booster, "later")
+        text = booster.model_to_string(num_iteration=-1)
+    (found,) = recorded.runs()
+    first, later = (recorded.content(model).decode() for model in found.models)
+    assert later == text != first and lightgbm.Booster(model_str=first).num_trees() == 3
 
 
 @pytest.mark.parametrize(
