@@ -1,5 +1,6 @@
 """Seeds of PyTorch, JAX and of what seeds everything at once are in the record of a run."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,12 @@ def _seeds_are_observed() -> None:
     seeds.forget()
 
 
+@pytest.fixture
+def _without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file may have loaded it, and where it is loaded without a seed nobody knows whether all is seeded."""
+    monkeypatch.delitem(sys.modules, "tensorflow.python.eager.context", raising=False)
+
+
 def record(home: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for folder in journals(home):
@@ -32,6 +39,7 @@ def record(home: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("_without_tensorflow")
 def test_the_seed_of_torch_is_known_without_a_hook(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.manual_seed(11)  # before anything is enabled
@@ -95,6 +103,7 @@ def test_what_seeds_everything_is_seen(tmp_path: Path) -> None:
     assert (told["python"], told["numpy"], told["torch"]) == (33, 33, 33)
 
 
+@pytest.mark.usefixtures("_without_tensorflow")
 def test_the_seed_of_a_scikit_learn_script_makes_its_run_seeded(tmp_path: Path) -> None:
     np = pytest.importorskip("numpy")
     ensemble = pytest.importorskip("sklearn.ensemble")
