@@ -3,8 +3,9 @@
 Each training has one thread; see `turns.py` for what is printed. Beside autotrack stands LightGBM's own
 `record_evaluation`, and for Optuna a callback that does nothing. CatBoost writes its own logs in every line, off too.
 Peers have no integration for CatBoost (MLflow) or one in a distribution of its own (Optuna).
+With `--longer=4` the data have four times the rows, so that a round takes about as much longer, and is logged as often.
 
-    python benchmarks/neighbours.py [--peers] [--rounds=5] [lightgbm] [catboost] [optuna]
+    python benchmarks/neighbours.py [--peers | --alone] [--rounds=5] [--longer=1] [lightgbm] [catboost] [optuna]
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from turns import Train, measure
+from turns import Train, measure, option
+
+LONGER = option(sys.argv, "longer", 1)
+"""How many times the rows that are told with each training."""
 
 
 def lightgbm(folder: Path) -> tuple[Train, list[str]]:
@@ -21,6 +25,7 @@ def lightgbm(folder: Path) -> tuple[Train, list[str]]:
     import lightgbm as product
 
     features, labels = _rows(50_000)
+    held_out = len(labels) // 5
     params = {"objective": "binary", "num_leaves": 31, "num_threads": 1, "verbosity": -1}
 
     def train(tool: str) -> None:
@@ -37,8 +42,8 @@ def lightgbm(folder: Path) -> tuple[Train, list[str]]:
             import mlflow
 
             mlflow.lightgbm.autolog(silent=True)
-        data = product.Dataset(features[:40_000], labels[:40_000])
-        held = data.create_valid(features[40_000:], labels[40_000:])
+        data = product.Dataset(features[held_out:], labels[held_out:])
+        held = data.create_valid(features[:held_out], labels[:held_out])
         product.train(params, data, 300, valid_sets=[held], callbacks=callbacks)
         if end is not None:
             end()
@@ -53,6 +58,7 @@ def catboost(folder: Path) -> tuple[Train, list[str]]:
     import catboost as product
 
     features, labels = _rows(50_000)
+    held_out = len(labels) // 5
 
     def train(tool: str) -> None:
         callbacks, end = None, None
@@ -65,8 +71,8 @@ def catboost(folder: Path) -> tuple[Train, list[str]]:
         model = product.CatBoostClassifier(
             iterations=300, depth=6, thread_count=1, verbose=False, train_dir=str(folder / "catboost")
         )
-        held = (features[40_000:], labels[40_000:])
-        model.fit(features[:40_000], labels[:40_000], eval_set=held, callbacks=callbacks)
+        held = (features[:held_out], labels[:held_out])
+        model.fit(features[held_out:], labels[held_out:], eval_set=held, callbacks=callbacks)
         if end is not None:
             end()
 
@@ -79,11 +85,12 @@ def optuna(folder: Path) -> tuple[Train, list[str]]:
     from sklearn.ensemble import RandomForestClassifier
 
     features, labels = _rows(10_000)
+    held_out = len(labels) // 5
     product.logging.set_verbosity(product.logging.WARNING)
 
     def objective(trial: Any) -> float:
         forest = RandomForestClassifier(30, max_depth=trial.suggest_int("max_depth", 4, 8), random_state=0)
-        return float(forest.fit(features[:8000], labels[:8000]).score(features[8000:], labels[8000:]))
+        return float(forest.fit(features[held_out:], labels[held_out:]).score(features[:held_out], labels[:held_out]))
 
     def train(tool: str) -> None:
         callbacks = [lambda study, trial: None] if tool == "no-op" else None
@@ -96,7 +103,7 @@ def optuna(folder: Path) -> tuple[Train, list[str]]:
 def _rows(count: int) -> tuple[Any, Any]:
     from sklearn.datasets import make_classification
 
-    made: tuple[Any, Any] = make_classification(count, 20, random_state=0)
+    made: tuple[Any, Any] = make_classification(count * LONGER, 20, random_state=0)
     return made
 
 
