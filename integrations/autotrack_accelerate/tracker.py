@@ -67,7 +67,7 @@ class AutotrackTracker(GeneralTracker):  # type: ignore[misc]  # accelerate has 
         with guarded("accelerate"):
             for name, images in values.items():
                 for index, image in enumerate(images):
-                    self._keep(f"images/{name}/{{step}}-{index}.png", partial(media.png, image), step)
+                    self._keep(f"images/{name}", step, f"-{index}.png", partial(media.png, image))
 
     def log_table(
         self,
@@ -80,7 +80,7 @@ class AutotrackTracker(GeneralTracker):  # type: ignore[misc]  # accelerate has 
     ) -> None:
         """Keep a table as `tables/NAME/STEP.csv`: a frame of pandas or polars, or `data`, row by row."""
         with guarded("accelerate"):
-            self._keep(f"tables/{table_name}/{{step}}.csv", partial(media.table, columns, data, dataframe), step)
+            self._keep(f"tables/{table_name}", step, ".csv", partial(media.table, columns, data, dataframe))
 
     def finish(self) -> None:
         """End the run, unless it is the user's."""
@@ -104,13 +104,13 @@ class AutotrackTracker(GeneralTracker):  # type: ignore[misc]  # accelerate has 
         recording.wait()
         return recording
 
-    def _keep(self, name: str, made: Callable[[], bytes], step: int | None) -> None:
+    def _keep(self, folder: str, step: int | None, ending: str, made: Callable[[], bytes]) -> None:
         recording = self._ready()
         run = recording.open()
         if run is None:
             return
         at = step if step is not None else recording.step
-        name = name.replace("{step}", "0" if at is None else str(at))
+        name = f"{folder}/{0 if at is None else at}{ending}"
         try:
             content = made()
         except (ImportError, ValueError) as problem:

@@ -15,8 +15,6 @@ from typing import Any
 from autotrack.plugin import Call, Outcome, guarded
 from autotrack_lightgbm.recording import Recording, now
 
-_guard = guarded("lightgbm")  # one for all rounds: to make one for each costs as much as encoding the round
-
 CALLBACKS = "callbacks_after_iter"
 """The variable of `train` and of `cv` that holds what they call after a round, in every lightgbm since 2."""
 
@@ -29,7 +27,7 @@ class Rounds:
 
     def __call__(self, env: Any) -> None:
         """Record a round that has been evaluated."""
-        with _guard:
+        with guarded("lightgbm"):
             self._recording.round(env)
 
 

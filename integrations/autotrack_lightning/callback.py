@@ -51,8 +51,12 @@ class Recorder:
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Refuse trainers of the other namespace, where the user has passed the callback to one.
 
-        Nothing begins here: what a `Tuner` tries out ends before it does.
+        Nothing begins here: what a `Tuner` tries out ends before it does. A logger of ours is told the run's id.
         """
+        with guarded("lightning"):
+            here = processes.run_here(self, trainer)
+            if here is not None and _acting(trainer) is self:
+                recording.tell_run(trainer, *here)
         if self.unasked:  # given by the entry point of the right namespace; `Trainer` itself may have been replaced
             return
         if not isinstance(trainer, self.trainer_class):

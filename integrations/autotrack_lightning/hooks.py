@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from autotrack.plugin import Call, Installation, Outcome, checkpoint_saved, guarded
-from autotrack_lightning import NAMESPACES, automatic_callbacks, recording
+from autotrack_lightning import NAMESPACES, automatic_callbacks, processes, recording
 from autotrack_lightning.callback import Recorder
 
 STAGES = ("fit", "validate", "test", "predict")
@@ -38,6 +38,8 @@ def watch_stage(call: Call) -> Generator[None, Outcome, None]:
             _take_part(trainer)
     outcome = yield
     with guarded("lightning"):
+        if processes.launches_children(trainer):
+            recording.tell_begun(trainer)
         left = recording.of(trainer)
         if left is not None and left.trainer.state.status != "running":
             left.end(outcome.error or RuntimeError("the trainer did not come to its end"))

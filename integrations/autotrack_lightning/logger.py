@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.context import get_spawning_popen
 from typing import TYPE_CHECKING, Any
 
+import autotrack
 from autotrack.plugin import Leaf, begin_leaf, guarded, observe_for_callback, rejoin_leaf
 from autotrack_lightning import LIGHTNING
 from autotrack_lightning.params import hyperparameters
@@ -35,6 +36,8 @@ class LoggerMethods:
     """What the user calls the run."""
     run_id: str
     """The id that a run of this logger's own has: folders of checkpoints are named before there is a run."""
+    goes_on: bool
+    """Whether that run has begun already, in a process that the trainer launched before."""
     seen: set[str]
     """The names of the metrics that have been logged."""
     folder: str | None
@@ -65,8 +68,9 @@ class LoggerMethods:
 
     @property
     def version(self) -> str:
-        """The id of the run."""
-        return self._run.id if self._run is not None else self.run_id
+        """The id of the run, or what it will be: Lightning names the folder of checkpoints before a stage begins."""
+        run = self._run or self.given or autotrack.current_run()
+        return run.id if run is not None else self.run_id
 
     @property
     def is_new(self) -> bool:
@@ -130,12 +134,14 @@ class LoggerMethods:
     def __getstate__(self) -> dict[str, Any]:
         # Of a launched process, which works for this one, the run has the same id; that of a copy is another.
         run_id = self.run_id if get_spawning_popen() is not None else None
-        return {"name": self.label, "run_id": run_id, "folder": self.folder}
+        goes_on = run_id is not None and self.goes_on
+        return {"name": self.label, "run_id": run_id, "goes_on": goes_on, "folder": self.folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.given, self.label = None, state["name"]
         self._rest()
         self.run_id = state["run_id"] or self.run_id
+        self.goes_on = state.get("goes_on", False)
         self.folder = state.get("folder")
 
     def __copy__(self) -> Any:
@@ -149,6 +155,7 @@ class LoggerMethods:
         self._not_to = ()
         self._asked = False
         self.run_id = os.urandom(8).hex()
+        self.goes_on = False
         self.seen = set()
         self.folder = None
         with guarded("lightning"):
@@ -170,7 +177,8 @@ class LoggerMethods:
             return rejoin_leaf(self.given)
         if self._run is not None:
             return rejoin_leaf(self._run, reopen=True)
-        return begin_leaf("lightning", name=self.label or "lightning", explicit=True, run_id=self.run_id)
+        known = {"continues" if self.goes_on else "run_id": self.run_id}
+        return begin_leaf("lightning", name=self.label or "lightning", explicit=True, **known)
 
 
 class JoinedMethods:

@@ -44,6 +44,18 @@ def to_child(callback: Recorder) -> Handed | None:
     return Handed(callback.child_run, run.id if run is not None else None, is_enabled("lightning"), given)
 
 
+def run_here(callback: Recorder, trainer: Any) -> tuple[str, bool] | None:
+    """The id of the run that this process records, and whether a `fit` before has begun it.
+
+    None where the trainer has not launched this process for its stages.
+    """
+    handed = callback.handed
+    if not _starts_processes(trainer) or (handed is None and os.getpid() == callback.process):
+        return None
+    run = callback.child_run if handed is None else handed.run or handed.child_run
+    return run, bool(getattr(trainer.strategy.launcher, "_already_fit", False))
+
+
 def identity(callback: Recorder, trainer: Any, *, failed_in_child: bool) -> dict[str, Any]:
     """How this process's run is called, as details for `begin_leaf`: nothing, unless it was launched or launches."""
     if failed_in_child:
@@ -51,13 +63,13 @@ def identity(callback: Recorder, trainer: Any, *, failed_in_child: bool) -> dict
     handed = callback.handed
     if handed is not None and handed.enabled and not is_enabled("lightning"):
         autotrack.enable(**handed.arguments)
-    if not _starts_processes(trainer) or (handed is None and os.getpid() == callback.process):
+    here = run_here(callback, trainer)
+    if here is None:
         return {}
+    run, again = here
     _end_with_the_process()
     if handed is not None and handed.run is not None:
-        return {"run_id": handed.run, "owner": False}
-    run = handed.child_run if handed is not None else callback.child_run
-    again = getattr(trainer.strategy.launcher, "_already_fit", False)
+        return {"run_id": run, "owner": False}
     return {"continues": run} if again else {"run_id": run}
 
 

@@ -212,6 +212,20 @@ def tell_folder(trainer: Any) -> None:
             it.folder = trainer.default_root_dir
 
 
+def tell_run(trainer: Any, run_id: str, again: bool) -> None:
+    """Tell the user's logger the id that the run of this trainer will have in this process, and if it goes on."""
+    logger = _own_logger(trainer)
+    if logger is not None and logger.is_new:
+        logger.run_id, logger.goes_on = run_id, again or logger.goes_on
+
+
+def tell_begun(trainer: Any) -> None:
+    """Tell the user's logger that a launched process has begun its run: what is launched next goes on with it."""
+    logger = _own_logger(trainer)
+    if logger is not None and logger.is_new:
+        logger.goes_on = True
+
+
 def _own_logger(trainer: Any) -> LoggerMethods | None:
     """The user's own `AutotrackLogger` among the trainer's loggers."""
     return next((it for it in trainer.loggers if isinstance(it, LoggerMethods)), None)

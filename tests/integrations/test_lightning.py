@@ -1,5 +1,7 @@
 """What the stages of a `Trainer` leave in its run, compared with what Lightning itself reports."""
 
+import contextlib
+import contextvars
 import sys
 from pathlib import Path
 
@@ -414,8 +416,14 @@ def test_the_users_logger_resumes_too_and_names_the_run(recorded, tmp_path) -> N
     assert own.logger.version == run.id
 
 
-def test_the_folder_of_checkpoints_has_the_id_of_the_run(recorded, tmp_path) -> None:
-    own = fit(tmp_path, logger=AutotrackLogger(), max_epochs=1)
+@pytest.mark.parametrize("whose", ["its own", "given", "around"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_folder_of_checkpoints_has_the_id_of_the_run(recorded, tmp_path, whose, enabled) -> None:
+    if not enabled:
+        autotrack.disable()
+    opened = contextvars.copy_context().run(autotrack.start_run) if whose == "given" else None
+    with autotrack.start_run() if whose == "around" else contextlib.nullcontext():
+        own = fit(tmp_path, logger=AutotrackLogger(run=opened), max_epochs=1)
     (run,) = recorded.runs()
     (path,) = tmp_path.rglob("*.ckpt")
     assert path.parent == tmp_path / "autotrack" / run.id / "checkpoints" == Path(own.checkpoint_callback.dirpath)

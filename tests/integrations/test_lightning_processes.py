@@ -19,6 +19,7 @@ warnings.filterwarnings("ignore")
 sys.path.insert(0, {folder!r})
 from pathlib import Path
 import autotrack
+from autotrack_lightning import AutotrackLogger
 from lightning_trainings import Line, loader, trainer
 
 class Synced(Line):
@@ -31,8 +32,12 @@ class Synced(Line):
 
 if __name__ == "__main__":
     strategy, root = sys.argv[1], Path(sys.argv[2])
-    autotrack.enable("lightning", project="told", home=root / "home")
-    own = trainer(root, strategy=strategy, devices=2, max_epochs=2)
+    if "ALONE" in os.environ:
+        os.environ["AUTOTRACK_HOME"] = str(root / "home")
+    else:
+        autotrack.enable("lightning", project="told", home=root / "home")
+    logger = AutotrackLogger() if "WITH_LOGGER" in os.environ else False
+    own = trainer(root, strategy=strategy, devices=2, max_epochs=2, logger=logger)
     model = Synced()
     own.fit(model, loader(), loader(rows=16))
     if strategy != "ddp_spawn":  # spawning takes long
@@ -91,6 +96,22 @@ def test_spawned_processes_record_what_the_parent_enabled(tmp_path) -> None:
     (run,) = Recorded(tmp_path / "home").runs()
     assert (run.status, run.ends, len(run.models)) == ("finished", 1, 1)
     assert f"synced {run.metrics['synced'][-1][1]}" in done.stdout
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork", "ddp_spawn"])
+def test_the_folder_of_checkpoints_has_the_id_of_the_run(tmp_path, strategy) -> None:
+    done = launched(tmp_path, "train.py", strategy, WITH_LOGGER="1")
+    assert done.returncode == 0, done.stderr
+    (run,) = Recorded(tmp_path / "home").runs()
+    assert (run.status, len(run.metrics["synced"])) == ("finished", 2)
+    assert {path.parent for path in tmp_path.rglob("*.ckpt")} == {tmp_path / "autotrack" / run.id / "checkpoints"}
+
+
+def test_a_logger_alone_goes_on_in_the_next_launched_process(tmp_path) -> None:
+    done = launched(tmp_path, "train.py", "ddp_fork", WITH_LOGGER="1", ALONE="1")
+    assert done.returncode == 0, done.stderr
+    (run,) = Recorded(tmp_path / "home").runs()
+    assert (run.status, run.ends, len(run.metrics["synced"]), len(run.metrics["test_loss"])) == ("finished", 2, 2, 1)
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
